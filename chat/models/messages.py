@@ -1,0 +1,102 @@
+"""Entries of a room's log, and what became undeliverable."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+
+from .rooms import Room
+
+
+class Message(models.Model):
+    """One entry of a room's log. Written by `chat.delivery.log` alone.
+
+    A tombstone (`deleted` set) keeps `seq`, `sender` and `client_id`, so that a retry of a
+    deleted message still gets its first answer.
+    """
+
+    class Kind(models.TextChoices):
+        MESSAGE = "message"
+        EDIT = "edit"
+        DELETE = "delete"
+        REACT = "react"
+        NOTICE = "notice"
+        CONTROL = "control"
+
+    SHOWN = (Kind.MESSAGE, Kind.NOTICE)
+
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="log", db_index=False)
+    seq = models.BigIntegerField()
+    sender = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+", db_index=False
+    )
+    client_id = models.CharField(max_length=64)
+    kind = models.CharField(max_length=10, choices=Kind.choices)
+    target = models.BigIntegerField(null=True)
+    # Messages (not edits, reactions, …) in the room up to and with this entry.
+    ordinal = models.BigIntegerField()
+    body = models.TextField(blank=True)
+    html = models.TextField(blank=True)
+    # What else the entry's `data` holds, as JSON: reply_to, mentions, emoji, on, text, …
+    extra = models.TextField(blank=True)
+    # JSON {"by": {"id", "name"}, "at", "reason"?} once the message was deleted.
+    deleted = models.TextField(blank=True)
+    at = models.DateTimeField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["room", "seq"], name="message_room_seq"),
+            models.UniqueConstraint(
+                fields=["room", "sender", "client_id"], name="message_room_sender_client_id"
+            ),
+        ]
+        indexes = [
+            # history: the newest messages below a seq, however many reactions lie between
+            models.Index(
+                fields=["room", "seq"], name="message_shown", condition=models.Q(kind__in=["message", "notice"])
+            ),
+            # history: what later entries did to a message
+            models.Index(
+                fields=["room", "target"], name="message_target", condition=models.Q(target__isnull=False)
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.room_id}:{self.seq} {self.kind}"
+
+
+class Mention(models.Model):
+    """A message that names a person; counted for the list of rooms."""
+
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="+", db_index=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    seq = models.BigIntegerField()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["room", "user", "seq"], name="mention_room_user_seq"),
+        ]
+
+
+class DeadLetter(models.Model):
+    """Entries that a member did not get and will not be sent again."""
+
+    class Reason(models.TextChoices):
+        MAX_DELIVER = "max_deliver", "never acknowledged"
+        TOO_MANY_OPEN = "too_many_open", "too many open entries"
+        EXPIRED = "expired", "trimmed before it was received"
+
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="dead_letters")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="dead_letters"
+    )
+    first = models.BigIntegerField()
+    last = models.BigIntegerField()
+    attempts = models.PositiveIntegerField(default=0)
+    reason = models.CharField(max_length=20, choices=Reason.choices)
+    at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["room", "user", "first", "last"], name="dead_letter_range"),
+        ]
