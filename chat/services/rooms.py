@@ -1,0 +1,419 @@
+"""Rooms and their members: finding, joining, making, inviting, leaving.
+
+A private room that isn't yours and a room that doesn't exist are the same answer after the
+same queries, so that neither the words nor the time tell them apart. A room that was
+closed is one too, but for its members, who may still read what they have not received.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+from django.db.models import Count, Exists, F, FilteredRelation, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.utils import timezone
+
+from chat.delivery import door
+from chat.delivery.entries import Draft
+from chat.errors import EventError
+from chat.models import SLUG_PATTERN, Ban, Membership, Mention, Room
+
+from . import people
+from .paging import clamp, fitting, in_slices
+
+N = TypeVar("N", int, float)
+
+# What breaks a log's line or turns the text around it: controls, separators, directions.
+UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+Role = Membership.Role
+LEADERS = (Role.OWNER, Role.MODERATOR)
+
+
+@dataclass(slots=True)
+class Seat:
+    """What a socket's join needs to know of a room and of the person's place in it."""
+
+    room_id: int
+    namespace: str
+    slug: str
+    ordering: str
+    head: int
+    first: int
+    epoch: str
+    ack_wait: float  # seconds
+    max_deliver: int
+    history_from_join: bool
+    member_id: int
+    user_id: int
+    joined_at_seq: int
+    received: int
+    acked: str
+    deliveries: dict[str, int]
+    read: int
+
+
+# Finding
+
+
+@dataclass(slots=True)
+class View:
+    """A room as one person sees it: `membership` is None for who only looks in."""
+
+    room: Room
+    membership: Membership | None
+
+
+def look(namespace: str, slug: str, user_id: int, *, lock: bool = False) -> View:
+    """The room, if this person may see it. Raises `not_found`, or `banned` for a public room."""
+    named = Q(namespace=namespace, slug=slug)
+    there = Q(room__namespace=namespace, room__slug=slug, user=user_id)
+    rooms = Room.objects.select_for_update() if lock else Room.objects.all()
+    # All three, whatever the first one says: a room that's hidden takes as long as none.
+    room = rooms.filter(named, kind=Room.Kind.FANOUT).first()
+    membership = Membership.objects.filter(there).first()
+    ban = Ban.objects.filter(people.in_force(), there).first()
+    return _seen(room, membership, ban)
+
+
+def member(namespace: str, slug: str, user_id: int, *, lock: bool = False) -> tuple[Room, Membership]:
+    """The room and the person's membership. `forbidden` where they only may look in."""
+    view = look(namespace, slug, user_id, lock=lock)
+    if view.membership is None:
+        raise EventError("forbidden", "You are not a member of this room.")
+    return view.room, view.membership
+
+
+def _seen(room: Room | None, membership: Membership | None, ban: Ban | None) -> View:
+    if room is None or (membership is None and (room.private or room.closed_at)) or (ban and room.private):
+        raise no_room()
+    if ban:
+        raise people.banned(ban)
+    return View(room, membership)
+
+
+def no_room() -> EventError:
+    return EventError("not_found", "There is no such room.")
+
+
+# Joining
+
+
+def find_seats(keys: list[tuple[str, str, int]]) -> list[Seat | EventError | None]:
+    """Seats of people who are members already, of (namespace, slug, user id), in three queries.
+
+    `None` is a public room whose member this person isn't yet: `take_seat` makes them one.
+    """
+    return in_slices(keys, _find_seats)
+
+
+def take_seat(namespace: str, slug: str, user_id: int) -> Seat:
+    """The person's place in the room; joining a public room makes one, with its cursors at
+    `head`. Raises `not_found` or `banned`.
+    """
+    with transaction.atomic():
+        # Locked, so that `head` is where the membership begins and a ban is seen.
+        view = look(namespace, slug, user_id, lock=True)
+        return _seat(view.room, view.membership or seat_person(view.room, user_id))
+
+
+def seat_person(room: Room, user_id: int, role: Role = Role.MEMBER) -> Membership:
+    """Make a membership that begins at the room's head. The caller holds the room's lock."""
+    return Membership.objects.create(
+        room=room,
+        user_id=user_id,
+        role=role,
+        joined_at_seq=room.head,
+        received=room.head,
+        read=room.head,
+        read_messages=room.messages,
+    )
+
+
+def _find_seats(keys: list[tuple[str, str, int]]) -> list[Seat | EventError | None]:
+    slugs, users = {slug for _, slug, _ in keys}, {user for _, _, user in keys}
+    rooms = {
+        (room.namespace, room.slug): room
+        for room in Room.objects.filter(slug__in=slugs, kind=Room.Kind.FANOUT)
+    }
+    here = {"room__in": list(rooms.values()), "user__in": users}
+    memberships = {(row.room_id, row.user_id): row for row in Membership.objects.filter(**here)}
+    bans = {(row.room_id, row.user_id): row for row in Ban.objects.filter(people.in_force(), **here)}
+
+    def seat(namespace: str, slug: str, user_id: int) -> Seat | EventError | None:
+        room = rooms.get((namespace, slug))
+        place = (room.pk if room else None, user_id)
+        try:
+            view = _seen(room, memberships.get(place), bans.get(place))
+        except EventError as error:
+            return error
+        return _seat(view.room, view.membership) if view.membership else None
+
+    return [seat(*key) for key in keys]
+
+
+def _seat(room: Room, membership: Membership) -> Seat:
+    return Seat(
+        room_id=room.pk,
+        namespace=room.namespace,
+        slug=room.slug,
+        ordering=room.ordering,
+        head=room.head,
+        first=room.first,
+        epoch=room.epoch,
+        ack_wait=room.ack_wait,
+        max_deliver=room.max_deliver,
+        history_from_join=room.history_from_join,
+        member_id=membership.pk,
+        user_id=membership.user_id,
+        joined_at_seq=membership.joined_at_seq,
+        received=membership.received,
+        acked=membership.acked,
+        deliveries=membership.deliveries,
+        read=membership.read,
+    )
+
+
+# Listing
+
+
+def list_for(
+    user_id: int, namespace: str = "chat", after: str = "", limit: int | None = None
+) -> dict[str, Any]:
+    """`{"rooms", "more", "next"?}`: the public rooms and this person's own, by slug.
+
+    `unread` counts messages; where the person is no member, `cursor`, `read` and `role` are
+    null, `unread` and `mentions` 0.
+    """
+    limit = clamp(limit)
+    rooms = list(_listed(user_id).filter(namespace=namespace, slug__gt=after).order_by("slug")[: limit + 1])
+    fit = fitting(_as_listed(room) for room in rooms[:limit])
+    reply: dict[str, Any] = {"rooms": fit, "more": len(fit) < len(rooms)}
+    if reply["more"]:
+        reply["next"] = fit[-1]["room"]
+    return reply
+
+
+def describe(room_id: int, user_id: int) -> dict[str, Any]:
+    """One room as `rooms` lists it for this person."""
+    return _as_listed(_listed(user_id).get(pk=room_id))
+
+
+def _listed(user_id: int) -> QuerySet[Room]:
+    """The rooms this person may see, with what a list says of them: one query."""
+    mentions = (
+        Mention.objects.filter(room=OuterRef("pk"), user=user_id, seq__gt=OuterRef("mine__read"))
+        .values("room")
+        .annotate(count=Count("pk"))
+        .values("count")
+    )
+    bans = Ban.objects.filter(people.in_force(), user=user_id, room=OuterRef("pk"))
+    return (
+        Room.objects.alias(mine=FilteredRelation("memberships", condition=Q(memberships__user=user_id)))
+        .filter(
+            Q(mine__isnull=False) | Q(private=False, closed_at=None), ~Exists(bans), kind=Room.Kind.FANOUT
+        )
+        .annotate(
+            role=F("mine__role"),
+            cursor=F("mine__received"),
+            read=F("mine__read"),
+            unread=Coalesce(F("messages") - F("mine__read_messages"), 0, output_field=IntegerField()),
+            mentions=Coalesce(Subquery(mentions), 0, output_field=IntegerField()),
+        )
+    )
+
+
+def _as_listed(room: Any) -> dict[str, Any]:
+    return {
+        "room": room.slug,
+        "name": room.name or room.slug,
+        "topic": room.topic,
+        "private": room.private,
+        "ordering": room.ordering,
+        "closed": room.closed_at is not None,
+        "member": room.role is not None,
+        "role": room.role,
+        "head": room.head,
+        "cursor": room.cursor,
+        "read": room.read,
+        "unread": max(0, room.unread),
+        "mentions": room.mentions,
+    }
+
+
+# Making and changing
+
+
+def create(
+    namespace: str,
+    user_id: int,
+    slug: str,
+    *,
+    name: str = "",
+    topic: str = "",
+    private: bool = False,
+    ordering: str = Room.Ordering.ORDERED,
+    ack_wait: float = 30.0,
+    max_deliver: int = 5,
+) -> Room:
+    """A new room, owned by its creator. `conflict` where the name is taken: this tells that a
+    private room of that name exists, which no room that can be named by its slug can hide.
+    """
+    if not getattr(settings, "ROOM_CREATION", True):
+        raise EventError("forbidden", "Rooms are made by the staff here.")
+    room = Room(
+        namespace=namespace,
+        slug=_checked_slug(slug),
+        name=_checked_text("name", name, 100),
+        topic=_checked_text("topic", topic, 300),
+        private=private,
+        ordering=_checked_choice("ordering", ordering, Room.Ordering.values),
+        ack_wait=_checked_range("ack_wait", ack_wait, 0.1, 3600),
+        max_deliver=_checked_range("max_deliver", max_deliver, 1, 1000),
+    )
+    try:
+        with transaction.atomic():
+            room.save()
+            seat_person(room, user_id, Role.OWNER)
+    except IntegrityError:
+        raise EventError("conflict", "There is a room of this name already.", room=slug) from None
+    return room
+
+
+def invite(namespace: str, slug: str, by: int, user: int | str) -> Any:
+    """Make a person a member at once; by an owner or a moderator. Returns that person.
+
+    Inviting a member again changes nothing. The control entry tells every process.
+    """
+    with transaction.atomic():
+        room = _led(namespace, slug, by)
+        person = people.find(user)
+        if Ban.objects.filter(people.in_force(), room=room, user=person).exists():
+            raise EventError("forbidden", "This person is banned from the room.")
+        if not Membership.objects.filter(room=room, user=person).exists():
+            seat_person(room, person.pk)
+            door.control("added", user=person.pk, namespace=namespace, room=slug)
+    return person
+
+
+def quit(namespace: str, slug: str, user_id: int) -> None:
+    """End one's membership. An owner who leaves none behind hands the room on to the
+    longest-standing moderator, else the longest-standing member; the last one out leaves
+    it to the staff.
+    """
+    with transaction.atomic():
+        room, membership = member(namespace, slug, user_id, lock=True)
+        person = {"id": user_id, "name": membership.user.get_username()}
+        membership.delete()
+        about: dict[str, Any] = {"act": "quit", "user": person}
+        text = f"{person['name']} left the room"
+        if heir := _heir(room) if membership.role == Role.OWNER else None:
+            heir.role = Role.OWNER
+            heir.save(update_fields=["role"])
+            about["owner"] = {"id": heir.user_id, "name": heir.user.get_username()}
+            text += f"; {about['owner']['name']} owns it now"
+        _note(room, f"{text}.", **about)
+
+
+def update(
+    namespace: str, slug: str, user_id: int, name: str | None = None, topic: str | None = None
+) -> Room:
+    """A new name or topic, by an owner or a moderator, told to the members as a notice."""
+    changes = {}
+    if name is not None:
+        changes["name"] = _checked_text("name", name, 100)
+    if topic is not None:
+        changes["topic"] = _checked_text("topic", topic, 300)
+    with transaction.atomic():
+        room = _led(namespace, slug, user_id)
+        changes = {field: value for field, value in changes.items() if getattr(room, field) != value}
+        if changes:
+            for field, value in changes.items():
+                setattr(room, field, value)
+            room.save(update_fields=list(changes))
+            _note(room, _told(changes), act="update", **changes)
+    return room
+
+
+def close(room: Room, reason: str = "") -> None:
+    """No more entries after this notice. Members keep the room, to read; nobody else finds it."""
+    with transaction.atomic():
+        room = Room.objects.select_for_update().get(pk=room.pk)
+        if room.closed_at is None:
+            _note(room, "The room was closed.", act="close", **({"reason": reason} if reason else {}))
+            room.closed_at = timezone.now()
+            room.save(update_fields=["closed_at"])
+
+
+def _led(namespace: str, slug: str, user_id: int) -> Room:
+    """The room, locked, for an owner or a moderator of it."""
+    room, membership = member(namespace, slug, user_id, lock=True)
+    if membership.role not in LEADERS:
+        raise EventError("forbidden", "Only an owner or a moderator of the room may do this.")
+    if room.closed_at:
+        raise EventError("forbidden", "The room is closed.")
+    return room
+
+
+def _heir(room: Room) -> Membership | None:
+    members = room.memberships.select_related("user").order_by("joined_at", "pk")
+    if members.filter(role=Role.OWNER).exists():
+        return None
+    return members.filter(role=Role.MODERATOR).first() or members.filter(user__is_active=True).first()
+
+
+def _note(room: Room, text: str, **about: Any) -> None:
+    door.write(
+        Draft(
+            namespace=room.namespace,
+            room=room.slug,
+            sender=people.SYSTEM,
+            client_id=uuid.uuid4().hex,
+            kind="notice",
+            extra={"text": text, **about},
+        )
+    )
+
+
+def _told(changes: dict[str, str]) -> str:
+    said = {"name": "The room is called “{}” now.", "topic": "The topic is “{}” now."}
+    return " ".join(said[field].format(value) for field, value in changes.items())
+
+
+# Checks
+
+
+def _checked_slug(slug: str) -> str:
+    if not re.match(SLUG_PATTERN, slug):
+        raise EventError(
+            "bad_data",
+            "A room's name has 1 to 64 of a-z, 0-9, '.', '_', '-', and starts with one of the first two.",
+            field="room",
+        )
+    return slug
+
+
+def _checked_text(field: str, text: str, longest: int) -> str:
+    text = text.strip()
+    if len(text) > longest:
+        raise EventError("bad_data", f"{field} may have {longest} characters.", field=field)
+    if UNFIT.search(text):
+        raise EventError("bad_data", f"{field} must be one line without control characters.", field=field)
+    return text
+
+
+def _checked_choice(field: str, value: str, choices: list[str]) -> str:
+    if value not in choices:
+        raise EventError("bad_data", f"{field} must be one of {', '.join(choices)}.", field=field)
+    return value
+
+
+def _checked_range(field: str, value: N, least: float, most: float) -> N:
+    if not least <= value <= most:
+        raise EventError("bad_data", f"{field} must be from {least:g} to {most:g}.", field=field)
+    return value
