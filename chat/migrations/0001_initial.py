@@ -95,7 +95,7 @@ class Migration(migrations.Migration):
                 ('room', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='log', to='chat.room')),
             ],
             options={
-                'indexes': [models.Index(condition=models.Q(('kind__in', ['message', 'notice'])), fields=['room', 'seq'], name='message_shown'), models.Index(condition=models.Q(('target__isnull', False)), fields=['room', 'target'], name='message_target')],
+                'indexes': [models.Index(condition=models.Q(('target__isnull', True)), fields=['room', 'seq'], name='message_shown'), models.Index(condition=models.Q(('target__isnull', False)), fields=['room', 'target'], name='message_target')],
                 'constraints': [models.UniqueConstraint(fields=('room', 'seq'), name='message_room_seq'), models.UniqueConstraint(fields=('room', 'sender', 'client_id'), name='message_room_sender_client_id')],
             },
         ),
