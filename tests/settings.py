@@ -1,15 +1,21 @@
-"""The project's settings, made fit for tests: nothing from the machine but DATABASE_URL."""
+"""The project's settings for tests: of the environment and `.env`, only DATABASE_URL counts."""
 
+import atexit
 import os
+import shutil
 import tempfile
 
-os.environ.setdefault("SECRET_KEY", "for-tests-only")
-os.environ.update(DEBUG="0", ALLOWED_HOSTS="*")
+for name in "HOST PORT REDIS_URL ALLOWED_HOSTS ALLOWED_ORIGINS TRUSTED_PROXIES RATE_LIMIT".split():
+    os.environ[name] = ""
+os.environ |= {"DEBUG": "1", "SECRET_KEY": "for-tests-only"}
 
 from chatsite.settings import *  # noqa: E402, F403
 from chatsite.settings import DATABASES  # noqa: E402
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
 # A file: Django's database in memory fails readers in other threads with "table is locked".
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    DATABASES["default"]["TEST"] = {"NAME": f"{tempfile.mkdtemp(prefix='chatsite-')}/test.sqlite3"}
+    directory = tempfile.mkdtemp(prefix="chatsite-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    DATABASES["default"]["TEST"] = {"NAME": f"{directory}/test.sqlite3"}
