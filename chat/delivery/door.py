@@ -1,0 +1,101 @@
+"""The one door: everything that writes an entry goes through `submit`, `send` or `write`."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from django.db import transaction
+
+from ..errors import EventError
+from . import log
+from .entries import SYSTEM, Appended, Draft, Receipt
+from .journal import journal
+
+CONTROL = ("_control", "control")
+
+#: Called after `write` has committed, in the thread that wrote; set by the hub's process.
+on_write: Callable[[list[Appended]], None] | None = None
+
+
+class Lane:
+    """One socket's order of writes in one room.
+
+    The first write that is refused for now is remembered. Later ones are refused, too, until
+    it has come again and been answered for good: otherwise a client that resends it would
+    change the order in which it spoke.
+    """
+
+    __slots__ = ("_behind", "_number")
+
+    def __init__(self) -> None:
+        self._behind: str | None = None
+        self._number = 0
+
+    def refuse(self, client_id: str, number: int) -> None:
+        """Remember a temporary refusal; `number` is the packet's place on its socket."""
+        if self._behind is None or number < self._number:
+            self._behind, self._number = client_id, number
+
+    def check(self, draft: Draft) -> None:
+        """Raise `unavailable` if a write before this one must come again first."""
+        behind = self._behind
+        if behind is not None and behind != draft.client_id and draft.number > self._number:
+            raise EventError("unavailable", "an earlier message has to be sent again first", behind=behind)
+
+    def answered(self, draft: Draft, refusal: EventError | None) -> None:
+        """Note the answer: a temporary refusal holds back what follows, any other one frees it."""
+        if refusal is not None and refusal.temporary:
+            if "behind" not in refusal.more:
+                self.refuse(draft.client_id, draft.number)
+        elif draft.client_id == self._behind:
+            self._behind = None
+
+
+def submit(draft: Draft) -> asyncio.Future[Receipt]:
+    """Queue a draft on the event loop; its order is fixed when this returns."""
+    return journal.submit(draft)
+
+
+async def send(draft: Draft) -> Receipt:
+    """Append a draft. Returns after the commit; raises EventError."""
+    return await journal.submit(draft)
+
+
+def write(*drafts: Draft) -> list[Receipt]:
+    """Append drafts on the caller's own connection and in its transaction, if it has one.
+
+    For views, commands and services: a ban and the notice of it commit together. Raises the
+    first refusal as EventError, and then nothing of the call is kept.
+    """
+    with transaction.atomic():
+        answers, appended = log.append(drafts)
+        for answer in answers:
+            if isinstance(answer, EventError):
+                raise answer
+        transaction.on_commit(lambda: _written(appended))
+    return [answer for answer in answers if isinstance(answer, Receipt)]
+
+
+def _written(appended: list[Appended]) -> None:
+    if on_write is not None and appended:
+        on_write(appended)
+
+
+def control(act: str, **data: Any) -> None:
+    """Tell every process of the site, through its control log; commits with the caller.
+
+    What the acts do: `chat/hub/control.py`.
+    """
+    write(
+        Draft(
+            namespace=CONTROL[0],
+            room=CONTROL[1],
+            sender=SYSTEM,
+            client_id=uuid.uuid4().hex,
+            kind="control",
+            extra={"act": act, **data},
+        )
+    )

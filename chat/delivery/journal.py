@@ -1,0 +1,319 @@
+"""Group commit: one writer thread in a process, and a batch is what came in meanwhile.
+
+There is no timer. An idle server commits a message at once; a busy one commits whatever
+gathered during the last commit, up to `BATCH` drafts, in one transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import queue
+import sys
+import threading
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+
+from ..errors import EventError
+from . import log
+from .entries import Appended, Draft, Receipt
+
+logger = logging.getLogger("chat.delivery")
+
+BATCH = 500
+BATCH_BYTES = 4 * 2**20
+#: What may wait for the writer; past it a draft is refused as unavailable.
+WAITING_BYTES = 64 * 2**20
+#: Tries of a batch after a deadlock or a lost connection.
+TRIES = 3
+#: How long the writer waits for one room that another process holds, on PostgreSQL.
+LOCK_TIMEOUT_MS = 100
+#: How long a thread keeps the interpreter when another wants it. The default, 5 ms, is what
+#: the writer would wait at each step while the event loop is busy.
+SWITCH_INTERVAL = 0.0005
+
+Answer = Receipt | EventError
+Listener = Callable[[list[Appended]], None]
+
+
+@dataclass(slots=True)
+class _Write:
+    draft: Draft
+    future: asyncio.Future[Receipt]
+    loop: asyncio.AbstractEventLoop
+
+
+@dataclass(slots=True)
+class _Job:
+    """A short write transaction of someone else's, run between two batches."""
+
+    run: Callable[[], Any]
+    future: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+
+
+class Journal:
+    def __init__(self) -> None:
+        self._queue: queue.SimpleQueue[_Write | _Job | None] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._start_lock = threading.Lock()
+        # Two counters with one writer each, instead of one with a lock.
+        self._bytes_in = 0
+        self._bytes_out = 0
+        #: Called on the event loop after each commit with what was appended: the local hub.
+        self.listener: tuple[asyncio.AbstractEventLoop, Listener] | None = None
+
+    # -- On the event loop
+
+    def submit(self, draft: Draft) -> asyncio.Future[Receipt]:
+        """Queue a draft; when this returns, its place behind earlier ones is taken.
+
+        The future raises EventError. Raises RuntimeError inside a transaction: whoever
+        holds the database and waits for the journal would wait for ever.
+        """
+        refuse_inside_transaction()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Receipt] = loop.create_future()
+        if self._bytes_in - self._bytes_out + draft.size > WAITING_BYTES:
+            refusal = EventError("unavailable", "too many messages are waiting to be stored")
+            if draft.lane is not None:
+                draft.lane.answered(draft, refusal)
+            future.set_exception(refusal)
+            return future
+        self._bytes_in += draft.size
+        self._put(_Write(draft, future, loop))
+        return future
+
+    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        """Run a short write transaction of its own in the writer thread."""
+        refuse_inside_transaction()
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        self._put(_Job(lambda: function(*args), future, loop))
+        return await future
+
+    async def drain(self) -> None:
+        """Return when all that is queued now has been committed and answered."""
+        if self._thread is not None:
+            await self.run(lambda: None)
+
+    def stop(self) -> None:
+        """End the writer thread once it has written what is queued."""
+        with self._start_lock:
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            self._queue.put(None)
+            thread.join()
+
+    def _put(self, item: _Write | _Job) -> None:
+        self._queue.put(item)
+        if self._thread is None:
+            with self._start_lock:
+                if self._thread is None:
+                    sys.setswitchinterval(SWITCH_INTERVAL)
+                    self._thread = threading.Thread(target=self._work, name="chat-journal", daemon=True)
+                    self._thread.start()
+
+    # -- In the writer thread
+
+    def _work(self) -> None:
+        item = self._queue.get()
+        while item is not None:
+            if isinstance(item, _Job):
+                self._run_job(item)
+                item = self._queue.get()
+            else:
+                writes, item = self._gather(item)
+                self._run_batch(writes)
+                if item is _NOTHING:
+                    item = self._queue.get()
+        connection.close()
+
+    def _gather(self, first: _Write) -> tuple[list[_Write], Any]:
+        """A batch, and the item behind it that could not join."""
+        writes, size = [first], first.draft.size
+        while len(writes) < BATCH and size < BATCH_BYTES:
+            try:
+                item = self._queue.get_nowait()
+            except queue.Empty:
+                break
+            if not isinstance(item, _Write):
+                return writes, item
+            writes.append(item)
+            size += item.draft.size
+        return writes, _NOTHING
+
+    def _run_batch(self, writes: list[_Write]) -> None:
+        wanted = [write for write in writes if not write.future.cancelled()]
+        try:
+            answers, appended = commit([write.draft for write in wanted])
+        except BaseException as bug:  # the writer outlives anything
+            answers, appended = [_internal(bug)] * len(wanted), []
+        self._bytes_out += sum(write.draft.size for write in writes)
+        self._answer(list(zip(wanted, answers, strict=True)), appended)
+
+    def _answer(self, answered: list[tuple[_Write, Answer]], appended: list[Appended]) -> None:
+        """One call into each event loop, not one a draft; entries and acks travel together."""
+        by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Receipt], Answer]]] = {}
+        for write, answer in answered:
+            by_loop.setdefault(write.loop, []).append((write.future, answer))
+        listener = self.listener if appended else None
+        if listener is not None:
+            by_loop.setdefault(listener[0], [])
+        for loop, answers in by_loop.items():
+            notify = listener[1] if listener is not None and listener[0] is loop else None
+            _call(loop, _settle, answers, notify, appended)
+
+    def _run_job(self, job: _Job) -> None:
+        if job.future.cancelled():
+            return
+        try:
+            result, error = retrying(job.run), None
+        except BaseException as raised:
+            result, error = None, raised
+        _call(job.loop, _settle_job, job.future, result, error)
+
+
+_NOTHING: Any = object()
+
+
+def refuse_inside_transaction() -> None:
+    if connection.in_atomic_block:
+        raise RuntimeError("inside a transaction use chat.delivery.door.write(): the journal would wait for it")
+
+
+def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: Any) -> None:
+    try:
+        loop.call_soon_threadsafe(function, *args)
+    except RuntimeError:
+        logger.debug("an event loop ended before its answers came")
+
+
+def _settle(
+    answers: list[tuple[asyncio.Future[Receipt], Answer]], notify: Listener | None, appended: list[Appended]
+) -> None:
+    for future, answer in answers:
+        if future.done():
+            continue
+        if isinstance(answer, EventError):
+            future.set_exception(answer)
+        else:
+            future.set_result(answer)
+    if notify is not None:
+        notify(appended)
+
+
+def _settle_job(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
+    if future.done():
+        return
+    if error is not None:
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+# -- Committing a batch
+
+
+def commit(drafts: Sequence[Draft]) -> tuple[list[Answer], list[Appended]]:
+    """Append drafts in transactions of their own; every draft gets its answer.
+
+    An outage fails the batch at once as unavailable. What fails for its data is tried one by
+    one, so that a poisoned draft fails alone.
+    """
+    try:
+        answers, appended = retrying(lambda: _transaction(drafts, skip_locked=True))
+    except (OperationalError, InterfaceError) as outage:
+        return _unavailable(drafts, outage), []
+    except Exception as failure:
+        if len(drafts) == 1:
+            return [_refuse(drafts[0], _internal(failure))], []
+        return _one_by_one(drafts)
+    return _try_locked_rooms(drafts, answers, appended)
+
+
+def _transaction(drafts: Sequence[Draft], *, skip_locked: bool) -> tuple[list[Answer], list[Appended]]:
+    with transaction.atomic():
+        return log.append(drafts, skip_locked=skip_locked)
+
+
+def _one_by_one(drafts: Sequence[Draft]) -> tuple[list[Answer], list[Appended]]:
+    answers: list[Answer] = []
+    appended: list[Appended] = []
+    for draft in drafts:
+        some_answers, some_appended = commit([draft])
+        answers += some_answers
+        appended += some_appended
+    return answers, appended
+
+
+def _try_locked_rooms(
+    drafts: Sequence[Draft], answers: list[Answer], appended: list[Appended]
+) -> tuple[list[Answer], list[Appended]]:
+    """Rooms that someone else held did not hold up the batch; now each is tried once, alone."""
+    busy: dict[tuple[str, str], list[int]] = {}
+    for place, answer in enumerate(answers):
+        if answer is log.LOCKED:
+            busy.setdefault((drafts[place].namespace, drafts[place].room), []).append(place)
+    for places in busy.values():
+        some = [drafts[place] for place in places]
+        try:
+            some_answers, some_appended = _wait_for_room(some)
+        except (OperationalError, InterfaceError):
+            some_answers, some_appended = [_refuse(draft, log.LOCKED) for draft in some], []
+        except Exception:
+            some_answers, some_appended = _one_by_one(some)
+        appended += some_appended
+        for place, answer in zip(places, some_answers, strict=True):
+            answers[place] = answer
+    return answers, appended
+
+
+def _wait_for_room(drafts: Sequence[Draft]) -> tuple[list[Answer], list[Appended]]:
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
+        return log.append(drafts)
+
+
+def retrying(function: Callable[[], Any]) -> Any:
+    """Try again after a deadlock or a lost connection. What an ambiguous COMMIT had stored is
+    found by its client_id the second time."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            return function()
+        except (OperationalError, InterfaceError) as error:
+            if not connection.in_atomic_block and not connection.is_usable():
+                connection.close()
+            if attempt == TRIES or not _may_pass(error):
+                raise
+    raise AssertionError("unreachable")
+
+
+def _may_pass(error: DatabaseError | InterfaceError) -> bool:
+    # SQLite has waited for its busy timeout already.
+    return connection.vendor != "sqlite"
+
+
+def _unavailable(drafts: Sequence[Draft], outage: Exception) -> list[Answer]:
+    logger.error("%d messages refused, the database is unavailable: %s", len(drafts), outage)
+    return [_refuse(draft, EventError("unavailable", "the message could not be stored now")) for draft in drafts]
+
+
+def _internal(failure: BaseException) -> EventError:
+    reference = uuid.uuid4().hex[:12]
+    logger.error("[%s] a draft could not be stored", reference, exc_info=failure)
+    return EventError("internal", "the message could not be stored", reference=reference)
+
+
+def _refuse(draft: Draft, error: EventError) -> EventError:
+    if draft.lane is not None:
+        draft.lane.answered(draft, error)
+    return error
+
+
+journal = Journal()

@@ -1,0 +1,82 @@
+"""Threads for the database: a few readers, one writer (the journal's), one for the poll.
+
+`database_sync_to_async` shares a single thread among all sockets, so that one slow query
+holds up everyone; these do not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Generic, TypeVar
+
+from django.db import connection
+
+from .journal import journal
+
+READERS = 4
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+_readers = ThreadPoolExecutor(READERS, thread_name_prefix="chat-reader")
+_poller = ThreadPoolExecutor(1, thread_name_prefix="chat-poll")
+
+
+async def read(function: Callable[..., V], *args: Any) -> V:
+    """Run a function that reads the database in one of the readers' threads."""
+    return await asyncio.get_running_loop().run_in_executor(_readers, _fresh, function, *args)
+
+
+async def poll(function: Callable[..., V], *args: Any) -> V:
+    """The same for the poll of heads, which no slow reader may hold up."""
+    return await asyncio.get_running_loop().run_in_executor(_poller, _fresh, function, *args)
+
+
+async def write(function: Callable[..., V], *args: Any) -> V:
+    """Run a function with a short write transaction of its own in the journal's thread, where
+    it does not compete with the journal for SQLite's only writer."""
+    return await journal.run(function, *args)
+
+
+def _fresh(function: Callable[..., V], *args: Any) -> V:
+    """Drop a connection that an earlier call found broken or that has outlived its age."""
+    connection.close_if_unusable_or_obsolete()
+    return function(*args)
+
+
+class Together(Generic[K, V]):
+    """Calls that arrive while a read is under way are answered by the next read, in one go.
+
+    `function` takes a list of keys and returns a list of as many answers; an answer that is
+    an exception is raised to its caller.
+    """
+
+    def __init__(self, function: Callable[[list[K]], Sequence[V | Exception]], most: int = 500) -> None:
+        self._function = function
+        self._most = most
+        self._waiting: list[tuple[K, asyncio.Future[V]]] = []
+        self._task: asyncio.Task[None] | None = None
+
+    async def __call__(self, key: K) -> V:
+        future: asyncio.Future[V] = asyncio.get_running_loop().create_future()
+        self._waiting.append((key, future))
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._run())
+        return await future
+
+    async def _run(self) -> None:
+        while self._waiting:
+            some, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+            try:
+                answers: Sequence[V | Exception] = await read(self._function, [key for key, _ in some])
+            except Exception as failure:
+                answers = [failure] * len(some)
+            for (_, future), answer in zip(some, answers, strict=True):
+                if future.done():
+                    continue
+                if isinstance(answer, Exception):
+                    future.set_exception(answer)
+                else:
+                    future.set_result(answer)

@@ -1,0 +1,109 @@
+"""Retention: what may leave a log, from the bottom only, and nothing unseen.
+
+A trimmed entry stays as a row without its body, so that its `client_id` still finds its first
+answer; `first` says where the log begins for readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import connection, transaction
+
+from ..models import DeadLetter, Membership, Mention, Message, Room
+from .entries import now
+
+#: Entries trimmed in one transaction: nobody else's write waits for more than about 50 ms.
+SLICE = 500
+
+
+@dataclass(slots=True, frozen=True)
+class Trimmed:
+    room_id: int
+    first: int
+
+
+def due() -> list[int]:
+    """The rooms with a policy of retention; of the others nothing is ever trimmed."""
+    policies = Room.objects.exclude(retain_entries=None, retain_seconds=None, expire_seconds=None)
+    return list(policies.values_list("id", flat=True))
+
+
+def trim(room_id: int) -> Iterator[Trimmed]:
+    """Trim a room as its policy says, a slice in each step of the iteration."""
+    while (step := trim_slice(room_id)) is not None:
+        yield step
+
+
+def trim_slice(room_id: int, at: datetime | None = None) -> Trimmed | None:
+    """Trim one slice in a transaction of its own; None when nothing is left to trim.
+
+    Takes what the policy lets go and all members have received. What is older than
+    `expire_seconds` goes even so: each member who missed some of it gets one dead letter for
+    the whole range, in the same transaction that moves their cursor past it.
+    """
+    at = at or now()
+    with transaction.atomic():
+        room = Room.objects.select_for_update().get(pk=room_id)
+        upto = min(room.first + SLICE - 1, _last_to_trim(room, at))
+        if upto < room.first:
+            return None
+        _expire(room, upto)
+        _empty(room, upto)
+        return Trimmed(room.pk, upto + 1)
+
+
+def _last_to_trim(room: Room, at: datetime) -> int:
+    allowed = [
+        *([room.head - room.retain_entries] if room.retain_entries is not None else []),
+        *([_older_than(room, at, room.retain_seconds)] if room.retain_seconds is not None else []),
+    ]
+    lowest = Membership.objects.filter(room=room).order_by("received").values_list("received", flat=True).first()
+    received = room.head if lowest is None else lowest
+    seen = min(max(allowed), received) if allowed else 0
+    expired = _older_than(room, at, room.expire_seconds) if room.expire_seconds is not None else 0
+    return max(seen, expired)
+
+
+def _older_than(room: Room, at: datetime, seconds: int) -> int:
+    """The last entry of the next slice that is older; the log is in the order of its times."""
+    limit = at - timedelta(seconds=seconds)
+    rows = Message.objects.filter(room=room, seq__gte=room.first, seq__lt=room.first + SLICE).order_by("seq")
+    last = room.first - 1
+    for seq, written in rows.values_list("seq", "at"):
+        if written >= limit:
+            break
+        last = seq
+    return last
+
+
+def _expire(room: Room, upto: int) -> None:
+    behind = Membership.objects.select_for_update().filter(room=room, received__lt=upto).order_by("id")
+    letters = [
+        DeadLetter(
+            room=room,
+            user_id=member.user_id,
+            first=max(member.received + 1, room.first),
+            last=upto,
+            reason=DeadLetter.Reason.EXPIRED,
+        )
+        for member in behind
+    ]
+    if letters:
+        DeadLetter.objects.bulk_create(letters, ignore_conflicts=True)
+        behind.update(received=upto)
+
+
+def _empty(room: Room, upto: int) -> None:
+    gone = Message.objects.filter(room=room, seq__gte=room.first, seq__lte=upto)
+    gone.update(body="", html="", extra="", deleted="")
+    Mention.objects.filter(room=room, seq__lte=upto).delete()
+    _run(f"UPDATE {Room._meta.db_table} SET first = %s WHERE id = %s", upto + 1, room.pk)
+
+
+def _run(sql: str, *params: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
