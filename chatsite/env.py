@@ -79,11 +79,15 @@ def _origin(value: str) -> str:
     try:
         parts = urlsplit(value)
         default_port = {"http": 80, "https": 443}[parts.scheme]
-        bare = parts.hostname and not (parts.path.strip("/") or parts.query or parts.fragment or parts.username)
+        bare = parts.hostname and not (
+            parts.path.strip("/") or parts.query or parts.fragment or parts.username
+        )
         if not bare or not re.fullmatch(r"[a-z0-9_.:-]+", parts.hostname or ""):
             raise ValueError
         name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        return f"{parts.scheme}://{name}" + (f":{parts.port}" if parts.port not in (None, default_port) else "")
+        return f"{parts.scheme}://{name}" + (
+            f":{parts.port}" if parts.port not in (None, default_port) else ""
+        )
     except (ValueError, KeyError):
         refuse("ALLOWED_ORIGINS", f"has {value!r}; give origins such as https://chat.example.org")
 

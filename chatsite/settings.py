@@ -170,9 +170,13 @@ LOGGING = {
         "line": {
             "()": "chatsite.logs.OneLine",
             "format": "%(asctime)s %(levelname)s %(name)s: %(message)s",
+            "readable_traces": DEBUG,
         }
     },
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": "INFO"},
-    "loggers": {"django": {"handlers": [], "level": "INFO", "propagate": True}},
+    "loggers": {
+        "django": {"handlers": [], "level": "INFO", "propagate": True},
+        "daphne.server": {"level": "WARNING"},
+    },
 }

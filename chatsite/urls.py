@@ -1,6 +1,31 @@
+"""Addresses of pages. Those of sockets are in chat/routing.py."""
+
 from django.contrib import admin
+from django.contrib.auth import views as auth
 from django.urls import path
 
+from chat.views import accounts, health
+
 urlpatterns = [
+    path("accounts/login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
+    path("accounts/signup/", accounts.SignUp.as_view(), name="signup"),
+    path("accounts/password_change/", accounts.PasswordChange.as_view(), name="password_change"),
+    path(
+        "accounts/password_change/done/",
+        auth.PasswordChangeDoneView.as_view(),
+        name="password_change_done",
+    ),
     path("admin/", admin.site.urls),
+    path("healthz", health.healthz, name="healthz"),
 ]
+
+try:
+    from chat.views import pages
+except ImportError:
+    pass
+else:
+    urlpatterns += [
+        path("", pages.home, name="home"),
+        path("rooms/<slug:slug>/", pages.room, name="room"),
+    ]

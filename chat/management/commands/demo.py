@@ -1,0 +1,75 @@
+"""Two people and a few rooms to try the chat with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.management.base import BaseCommand, CommandError
+from django.db import transaction
+
+from chat.delivery import door
+from chat.delivery.entries import SYSTEM, Draft
+from chat.errors import EventError
+from chat.services import rooms
+from chat.services.rendering import render
+
+PEOPLE = ("alice", "bob")
+PASSWORD = "chatsite-demo"
+
+ROOMS = {
+    "general": (
+        "General",
+        "Whatever doesn't fit elsewhere",
+        [
+            "Welcome to Chatsite! Everyone in this room gets every message, also after being away.",
+            "Open this room in two browsers, as **alice** and as **bob**: ✓ is *stored*, ✓✓ is *received by all*.",
+            "Stop the server while you write, and start it again. Nothing is lost, and nothing comes twice.",
+        ],
+    ),
+    "random": (
+        "Random",
+        "Off topic is the topic",
+        ["Bodies are Markdown: **bold**, *italic*, `code`, links."],
+    ),
+    "help": ("Help", "How does this work?", ["Ask here. The documentation is in `docs/`."]),
+}
+
+
+def can_sign_in() -> bool:
+    """Whether the first demo person is there and still has the demo password."""
+    return any(user.check_password(PASSWORD) for user in User.objects.filter(username=PEOPLE[0]))
+
+
+class Command(BaseCommand):
+    help = "Fill a development database with demo people and rooms; what is there already stays as it is."
+
+    def handle(self, **options: Any) -> None:
+        if not settings.DEBUG:
+            raise CommandError("The demo people's password is known to all: only with DEBUG=1.")
+        owner, *others = [self._person(name) for name in PEOPLE]
+        for slug, (name, topic, bodies) in ROOMS.items():
+            self._room(owner, others, slug, name, topic)
+            door.write(*(self._welcome(slug, number, body) for number, body in enumerate(bodies, start=1)))
+        self.stdout.write(
+            f"Demo people: {', '.join(PEOPLE)}; password: {PASSWORD}; rooms: {', '.join(ROOMS)}."
+        )
+
+    def _person(self, name: str) -> User:
+        user = User.objects.filter(username=name).first()
+        return user or User.objects.create_user(name, password=PASSWORD)
+
+    def _room(self, owner: User, others: list[User], slug: str, name: str, topic: str) -> None:
+        try:
+            with transaction.atomic():
+                room = rooms.create("chat", owner.pk, slug, name=name, topic=topic)
+                for user in others:
+                    rooms.seat_person(room, user.pk)
+        except EventError as error:
+            if error.code != "conflict":
+                raise
+
+    def _welcome(self, slug: str, number: int, body: str) -> Draft:
+        # A client_id of its own makes each message stay the only one, however often this runs.
+        return Draft("chat", slug, SYSTEM, f"demo-{slug}-{number}", "message", body=body, html=render(body))
