@@ -1,0 +1,163 @@
+"""Handlers of events, and the data that their signatures let in."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_origin, get_type_hints
+
+import msgspec
+from msgspec import Meta
+
+from chat.errors import EventError
+
+if TYPE_CHECKING:
+    from .namespaces import Namespace
+    from .sockets import Socket
+
+BODY = 16 * 1024  #: bytes of UTF-8 in a message
+
+
+@dataclass(frozen=True)
+class Check:
+    """In an `Annotated` parameter: called with the value, raises `EventError`."""
+
+    test: Callable[[str, Any], None]
+
+
+def check_body(field: str, body: str) -> None:
+    if len(body) > BODY // 4 and len(body.encode()) > BODY:
+        raise EventError("too_large", f"`{field}` is at most {BODY} bytes of UTF-8", field=field, limit=BODY)
+    if "\0" in body or not body.strip():
+        raise EventError(
+            "bad_data",
+            f"`{field}` needs a character that isn't white space, and has no NUL",
+            field=field,
+        )
+
+
+#: A room's or a queue's name. The first parameter of this type also orders a socket's events.
+Slug = Annotated[
+    str,
+    Meta(
+        pattern=r"\A[a-z0-9][a-z0-9._-]{0,63}\Z",
+        description="a name of 1 to 64 of a-z, 0-9, `.`, `_` and `-`, the first a letter or digit",
+    ),
+]
+ClientId = Annotated[
+    str,
+    Meta(pattern=r"\A[!-~]{1,64}\Z", description="1 to 64 printable ASCII characters without spaces"),
+]
+Seq = Annotated[int, Meta(ge=0, le=2**63 - 1, description="an integer from 0 on")]
+Body = Annotated[str, Meta(description="text"), Check(check_body)]
+Limit = Annotated[int, Meta(ge=1, description="an integer from 1 on")]
+
+
+class Handler:
+    """A function behind an event's name, and the shape that its signature gives the data.
+
+    A plain function is called on the spot, past the middleware and the limit of events in
+    work: for what comes often and does little. A coroutine function gets a task of its own.
+    """
+
+    __slots__ = ("checks", "descriptions", "direct", "function", "room", "shape", "whole", "writes")
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        parameters = list(inspect.signature(function).parameters.values())[2:]  # without self, socket
+        hints = get_type_hints(function, include_extras=True)
+        self.function = function
+        self.direct = not inspect.iscoroutinefunction(function)
+        #: `**names: TYPE` takes data whose keys are not known beforehand.
+        self.whole = any(each.kind is each.VAR_KEYWORD for each in parameters)
+        self.shape: Any = self._shape(function.__name__, parameters, hints)
+        names = [] if self.whole else [each.name for each in parameters]
+        self.descriptions = {name: _description(hints[name]) for name in names}
+        self.checks = [(name, check.test) for name in names for check in _extras(hints[name], Check)]
+        self.room = next((name for name in names if hints[name] == Slug), None)
+        self.writes = self.room is not None and "client_id" in names
+
+    def _shape(self, name: str, parameters: list[inspect.Parameter], hints: dict[str, Any]) -> Any:
+        if self.whole:
+            return dict[Slug, hints[parameters[-1].name]]  # type: ignore[misc]
+        fields: list[Any] = [
+            (each.name, hints[each.name])
+            if each.default is each.empty
+            else (each.name, hints[each.name], each.default)
+            for each in parameters
+        ]
+        return msgspec.defstruct(name, fields, kw_only=True)
+
+    def call(self, namespace: Namespace, socket: Socket, data: Any) -> Any:
+        """Check the data, then call. Raises `EventError` with the name of the wrong field."""
+        if data is None:
+            data = {}
+        try:
+            checked = msgspec.convert(data, self.shape)
+        except msgspec.ValidationError as error:
+            raise self._refusal(data, str(error)) from None
+        if not self.whole:
+            checked = msgspec.structs.asdict(checked)
+            for name, test in self.checks:
+                if checked[name] is not None:
+                    test(name, checked[name])
+        return self.function(namespace, socket, **checked)
+
+    def room_of(self, data: Any) -> str | None:
+        if self.room is None or not isinstance(data, dict):
+            return None
+        room = data.get(self.room)
+        return room if isinstance(room, str) else None
+
+    def _refusal(self, data: Any, message: str) -> EventError:
+        if self.whole and isinstance(data, dict):
+            return self._whole_refusal(data)
+        if missing := re.search(r"missing required field `(\w+)`\Z", message):
+            field, problem = missing[1], "is missing"
+        elif place := re.search(r" - at `\$\.(\w+)[^`]*`\Z", message):
+            field, problem = place[1], message[: place.start()]
+        else:
+            return EventError("bad_data", f"`data`: {message}", field="data")
+        return EventError("bad_data", _explain(field, problem, self.descriptions.get(field)), field=field)
+
+    def _whole_refusal(self, data: dict[Any, Any]) -> EventError:
+        for key, value in data.items():
+            try:
+                msgspec.convert({key: value}, self.shape)
+            except msgspec.ValidationError as error:
+                problem = str(error).partition(" - at ")[0]
+                return EventError("bad_data", _explain(key[:64], problem, None), field=key[:64])
+        return EventError("bad_data", field="data")
+
+
+def _extras(hint: Any, kind: type) -> list[Any]:
+    extras = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
+    return [each for each in extras if isinstance(each, kind)]
+
+
+def _description(hint: Any) -> str | None:
+    """What a value of this type should be, also where it may be None."""
+    for each in (hint, *get_args(hint)):
+        for meta in _extras(each, Meta):
+            return meta.description
+    return None
+
+
+def _explain(field: str, problem: str, right: str | None) -> str:
+    if right is None:
+        return f"`{field}`: {problem}"
+    if problem == "is missing":
+        return f"`{field}` is missing: it is {right}"
+    got = re.search(r"got (`\w+`)", problem)
+    return f"`{field}` must be {right}" + (f", got {got[1]}" if got else "")
+
+
+def on(event: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a method the handler of an event; see `Handler` for what it may look like."""
+
+    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.__dict__.setdefault("events", []).append(event)
+        return function
+
+    return mark

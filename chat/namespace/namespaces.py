@@ -1,0 +1,222 @@
+"""Namespaces: from a packet to its handler, and back to an answer."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Awaitable, Callable, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from chat.delivery import door
+from chat.delivery.entries import Draft, Receipt
+from chat.errors import EventError
+from chat.hub.hub import Hub, get_hub
+from chat.wire.packets import Ack, Event
+
+from .handlers import Handler
+from .sockets import Socket, Turn
+
+logger = logging.getLogger(__name__)
+
+IN_WORK = 64  #: events of a socket in work at a time
+
+Next = Callable[[Socket, Event], Awaitable[Any]]
+
+
+@dataclass(slots=True)
+class Work:
+    """One event on its way through the middleware to its handler and back."""
+
+    socket: Socket
+    event: Event
+    handler: Handler | None
+    number: int
+    turn: Turn | None
+    queued: bool = False  #: its write has reached the door, which keeps the lane from then on
+    after: list[Callable[[], Any]] | None = None
+
+
+_current: ContextVar[Work] = ContextVar("chat.work")
+_running: set[asyncio.Task[None]] = set()
+
+
+def after_answer(callback: Callable[[], Any]) -> None:
+    """Called in a handler: run `callback` once the event's ack is in the outbox."""
+    work = _current.get()
+    work.after = [*(work.after or ()), callback]
+
+
+async def finish_handlers(seconds: float) -> None:
+    """Wait until every event in work, of all sockets, is answered, but not longer than this."""
+    if _running:
+        await asyncio.wait(set(_running), timeout=seconds)
+
+
+class Namespace:
+    """A set of events under one path. Subclasses mark handlers with `@on`.
+
+    One instance serves all its sockets. Handlers are found in `handlers` alone, so that an
+    event's name never reaches an attribute that wasn't meant to be called.
+    """
+
+    path: ClassVar[str]
+    middleware: ClassVar[Sequence[Any]] = ()
+    handlers: ClassVar[dict[str, Handler]] = {}
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        own = {
+            event: Handler(function)
+            for function in vars(cls).values()
+            for event in getattr(function, "__dict__", {}).get("events", ())
+        }
+        cls.handlers = {**cls.handlers, **own}
+
+    def __init__(self) -> None:
+        self._chain: Next = self._handle
+        for each in reversed(self.middleware):
+            if callable(each):
+                self._chain = _link(each, self._chain)
+
+    @property
+    def hub(self) -> Hub:
+        return get_hub()
+
+    async def connect(self, socket: Socket) -> None:
+        """Called once the socket is let in, after its `connect` packet."""
+
+    async def disconnect(self, socket: Socket) -> None:
+        """Called once the socket is gone and its handlers have finished."""
+
+    async def admit(self, socket: Socket) -> None:
+        """Ask each middleware whether the socket may come in; the first `EventError` refuses it."""
+        for each in self.middleware:
+            if hasattr(each, "connect"):
+                await each.connect(socket)
+
+    async def farewell(self, socket: Socket) -> None:
+        """The socket is gone: let its handlers finish, then `disconnect`."""
+        socket.gone()
+        while socket.in_work:
+            await socket.slot()
+        await self.disconnect(socket)
+
+    async def send(self, socket: Socket, draft: Draft) -> Receipt:
+        """Append to a room's log, in the order of the socket's packets; returns after the commit."""
+        work = _current.get(None)
+        draft.lane = socket.lane(draft.room)
+        draft.number = socket.next_number() if work is None else work.number
+        stored = door.submit(draft)
+        if work is not None:
+            work.queued = True
+            if work.turn is not None:
+                work.turn.finish()
+        return await stored
+
+    def is_direct(self, event: str) -> bool:
+        handler = self.handlers.get(event)
+        return handler is not None and handler.direct
+
+    def dispatch(self, socket: Socket, event: Event) -> None:
+        """Start an event's handler. Its answer goes to the socket's outbox."""
+        handler = self.handlers.get(event.name)
+        number = socket.next_number()
+        if handler is not None and handler.direct:
+            self._dispatch_direct(socket, event, handler)
+            return
+        socket.in_work += 1
+        turn = socket.turn(handler.room_of(event.data)) if handler is not None else None
+        task = asyncio.create_task(self._run(Work(socket, event, handler, number, turn)))
+        _running.add(task)  # the loop itself keeps only weak references
+
+    def answered(self, socket: Socket, ack: Ack) -> None:
+        """A client's ack to an event of ours."""
+        try:
+            if socket.meter is not None:
+                socket.meter.take_free()
+            socket.answered(ack)
+        except EventError as error:
+            socket.refuse(error)
+
+    def _dispatch_direct(self, socket: Socket, event: Event, handler: Handler) -> None:
+        wire = socket.outbox.wire
+        try:
+            if socket.meter is not None:
+                socket.meter.take_free()
+            answer = handler.call(self, socket, event.data)
+            if event.id is not None:
+                socket.outbox.put(wire.ack(event.id, answer))
+        except EventError as error:
+            socket.outbox.put(wire.error(error, event.id, event.name))
+        except Exception as failure:
+            socket.outbox.put(wire.error(self._internal(event, failure), event.id, event.name))
+
+    async def _run(self, work: Work) -> None:
+        socket = work.socket
+        _current.set(work)
+        try:
+            if work.turn is not None:
+                await work.turn.come()
+            packet = await self._answer(work)
+            if packet is not None:
+                socket.outbox.put(packet)
+            for callback in work.after or ():
+                callback()
+        except Exception:
+            logger.exception("after the answer to %s in /%s", work.event.name, self.path)
+        finally:
+            if work.turn is not None:
+                work.turn.finish()
+            socket.finish_one()
+            _running.discard(asyncio.current_task())  # type: ignore[arg-type]
+
+    async def _answer(self, work: Work) -> str | None:
+        """The packet that answers the event; None where it wants no ack and went well."""
+        event, wire = work.event, work.socket.outbox.wire
+        try:
+            answer = await self._chain(work.socket, event)
+            return None if event.id is None else wire.ack(event.id, answer)
+        except EventError as error:
+            self._note(work, error)
+            return wire.error(error, event.id, event.name[:64])
+        except Exception as failure:
+            error = self._internal(event, failure)
+            self._note(work, error)
+            return wire.error(error, event.id, event.name[:64])
+
+    async def _handle(self, socket: Socket, event: Event) -> Any:
+        """The innermost link of the chain."""
+        handler = self.handlers.get(event.name)
+        if handler is None:
+            raise EventError("unknown_event", f"/{self.path} has no event of that name")
+        return await handler.call(self, socket, event.data)
+
+    def _note(self, work: Work, error: EventError) -> None:
+        """Keep a sender's order: a write that is refused for now before it reached the door
+        holds back its socket's later ones in that room, until it is answered for good."""
+        work.after = None
+        if work.queued or work.handler is None or not work.handler.writes:
+            return
+        room = work.handler.room_of(work.event.data)
+        client_id = None if room is None else work.event.data.get("client_id")
+        if room is None or not isinstance(client_id, str):
+            return
+        if error.temporary or room in work.socket.lanes:
+            draft = Draft(self.path, room, 0, client_id, work.event.name, number=work.number)
+            work.socket.lane(room).answered(draft, error)
+
+    def _internal(self, event: Event, failure: Exception) -> EventError:
+        """An answer that tells the client nothing but where the log has the traceback."""
+        reference = secrets.token_hex(6)
+        logger.error("internal error %s in %s of /%s", reference, event.name, self.path, exc_info=failure)
+        return EventError("internal", f"an error of the server's, logged as {reference}", reference=reference)
+
+
+def _link(middleware: Callable[[Socket, Event, Next], Awaitable[Any]], rest: Next) -> Next:
+    async def link(socket: Socket, event: Event) -> Any:
+        return await middleware(socket, event, rest)
+
+    return link

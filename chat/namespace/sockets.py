@@ -1,0 +1,186 @@
+"""Sockets: one connection each, whichever door it came through."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from chat.delivery import door
+from chat.errors import EventError
+from chat.models import Message
+from chat.wire.packets import Ack
+
+if TYPE_CHECKING:
+    from chat.hub.outbox import Outbox
+    from chat.middleware import Meter
+    from chat.services.people import Rights
+
+    from .namespaces import Namespace
+
+ACK_TIMEOUT = 10.0  #: seconds that a client has to answer an event sent with `ack=True`
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Who is at the other end of a socket."""
+
+    id: int
+    name: str
+    staff: bool = False
+
+    def as_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+class Turn:
+    """A place in the line of a socket's events for one room.
+
+    Events overlap, but each enters its handler only after the one before it has queued its
+    write or finished: a pipelined `join`, `message` must not end in `forbidden`.
+    """
+
+    __slots__ = ("_before", "_done", "_line", "_next", "_room")
+
+    def __init__(self, line: dict[str, Turn], room: str) -> None:
+        self._line, self._room = line, room
+        self._before = line.get(room)
+        self._done = False
+        self._next: asyncio.Future[None] | None = None
+        line[room] = self
+
+    async def come(self) -> None:
+        before, self._before = self._before, None
+        if before is not None and not before._done:
+            before._next = asyncio.get_running_loop().create_future()
+            await before._next
+
+    def finish(self) -> None:
+        if self._done:
+            return
+        self._done = True
+        if self._line.get(self._room) is self:
+            del self._line[self._room]
+        if self._next is not None and not self._next.done():
+            self._next.set_result(None)
+
+
+class Socket:
+    """One connection to a namespace, through whichever door it came."""
+
+    __slots__ = (
+        "__weakref__",
+        "_acks",
+        "_close",
+        "_emitted",
+        "_slot",
+        "_turns",
+        "closed",
+        "id",
+        "in_work",
+        "lanes",
+        "meter",
+        "namespace",
+        "number",
+        "outbox",
+        "rights",
+        "user",
+    )
+
+    def __init__(self, namespace: Namespace, outbox: Outbox, close: Callable[[int], None]) -> None:
+        self.id = secrets.token_urlsafe(12)
+        self.namespace = namespace
+        self.outbox = outbox
+        self.user: User | None = None  #: set once the connection is let in
+        self.rights: Rights | None = None
+        self.meter: Meter | None = None  #: what the person may send, set by `rate_limit`
+        self.closed: int | None = None  #: the code, from when the server began to close it
+        self.in_work = 0  #: events whose handlers run
+        self.number = 0  #: packets so far: the order of the socket's writes
+        self.lanes: dict[str, door.Lane] = {}  #: by room
+        self._turns: dict[str, Turn] = {}
+        self._acks: dict[int, asyncio.Future[Any]] = {}
+        self._emitted = itertools.count(1)
+        self._slot: asyncio.Future[None] | None = None
+        self._close = close
+
+    @property
+    def namespace_path(self) -> str:
+        return self.namespace.path
+
+    async def emit(
+        self,
+        event: str,
+        data: Any = None,
+        *,
+        ack: bool = False,
+        timeout: float = ACK_TIMEOUT,  # noqa: ASYNC109
+    ) -> Any:
+        """Send an event that has no history. With `ack`, wait for the client's answer.
+
+        Raises ValueError for a kind of entry (those come from the log alone), TimeoutError
+        after `timeout` seconds without an answer, ConnectionError if the socket closes.
+        """
+        if event in Message.Kind.values:
+            raise ValueError(f"{event!r} is a kind of entry; it comes from a room's log")
+        if not ack:
+            self.outbox.put(self.outbox.wire.event(event, data))
+            return None
+        id = next(self._emitted)
+        answer = self._acks[id] = asyncio.get_running_loop().create_future()
+        self.outbox.put(self.outbox.wire.event(event, data, id))
+        try:
+            return await asyncio.wait_for(answer, timeout)
+        finally:
+            self._acks.pop(id, None)
+
+    def refuse(self, error: EventError, id: int | None = None, event: str | None = None) -> None:
+        self.outbox.put(self.outbox.wire.error(error, id, event))
+
+    def close(self, code: int, error: EventError | None = None) -> None:
+        """Say why, then close, once everything before it is written. Only the first call counts."""
+        if self.closed is not None:
+            return
+        self.closed = code
+        if error is not None:
+            self.refuse(error)
+        self._close(code)
+
+    def answered(self, ack: Ack) -> None:
+        """The client's ack; one that nobody waits for any more is dropped."""
+        waiting = self._acks.get(ack.id)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(ack.data)
+
+    def gone(self) -> None:
+        """The connection is no more: nobody will answer."""
+        for waiting in self._acks.values():
+            if not waiting.done():
+                waiting.set_exception(ConnectionResetError("the socket closed before it answered"))
+
+    def lane(self, room: str) -> door.Lane:
+        lane = self.lanes.get(room)
+        if lane is None:
+            lane = self.lanes[room] = door.Lane()
+        return lane
+
+    def turn(self, room: str | None) -> Turn | None:
+        return None if room is None else Turn(self._turns, room)
+
+    def next_number(self) -> int:
+        self.number += 1
+        return self.number
+
+    def slot(self) -> asyncio.Future[None]:
+        """Done when one of the events in work has been answered."""
+        if self._slot is None or self._slot.done():
+            self._slot = asyncio.get_running_loop().create_future()
+        return self._slot
+
+    def finish_one(self) -> None:
+        self.in_work -= 1
+        if self._slot is not None and not self._slot.done():
+            self._slot.set_result(None)
