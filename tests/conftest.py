@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import Any
@@ -12,6 +13,7 @@ from tests.support import Client, Person, Server, databases
 from tests.support.server import KINDS
 
 Connect = Callable[..., Awaitable[Client]]
+MakeServer = Callable[..., Server]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -46,36 +48,32 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 
 @pytest.fixture(scope="session")
-def make_server(
-    tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any
-) -> Iterator[Callable[..., Server]]:
+def new_server(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any) -> MakeServer:
+    def make(kind: str = KINDS[0], **options: Any) -> Server:
+        return Server(tmp_path_factory.mktemp("server"), kind, unblock=django_db_blocker.unblock, **options)
+
+    return make
+
+
+@pytest.fixture
+def make_server(new_server: MakeServer) -> Iterator[MakeServer]:
     """`make_server("uvicorn", env={…})`: a server of a test's own, not started yet."""
-    made: list[Server] = []
-
-    def make(kind: str = "daphne", **options: Any) -> Server:
-        made.append(
-            Server(tmp_path_factory.mktemp("server"), kind, unblock=django_db_blocker.unblock, **options)
-        )
-        return made[-1]
-
-    yield make
-    for server in made:
-        server.close()
+    with contextlib.ExitStack() as made:
+        yield lambda *kind, **options: made.enter_context(contextlib.closing(new_server(*kind, **options)))
 
 
 @pytest.fixture(scope="session")
-def servers(make_server: Callable[..., Server]) -> Callable[[str], Server]:
+def servers(new_server: MakeServer) -> Iterator[Callable[[str], Server]]:
     """The servers that tests share, one of a kind, started when first asked for."""
-    running: dict[str, Server] = {}
+    made: dict[str, Server] = {}
 
     def get(kind: str) -> Server:
-        if kind not in running:
-            running[kind] = make_server(kind)
-        if running[kind].process is None:
-            running[kind].start()
-        return running[kind]
+        server = made[kind] = made.get(kind) or new_server(kind)
+        return server if server.process else server.start()
 
-    return get
+    yield get
+    for server in made.values():
+        server.close()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from itertools import pairwise
 
 @dataclass(frozen=True)
 class Finding:
-    #: lost, duplicate, disorder, phantom, gap or false ack
+    #: lost, duplicate, disorder, phantom, gap, false ack or reset
     kind: str
     what: str
 
@@ -39,6 +39,9 @@ class History:
     #: The head when each member joined: what comes after it was promised to it.
     joined: dict[str, int] = field(default_factory=dict)
 
+    #: Members who came back and were told to forget what they had.
+    resets: list[str] = field(default_factory=list)
+
     def member(self, name: str, head: int = 0) -> None:
         self.joined[name] = head
         self.deliveries[name] = []
@@ -66,6 +69,7 @@ class History:
 def check(history: History) -> list[Finding]:
     """Everything that the promise forbids. Empty where it was kept."""
     return [
+        *(Finding("reset", what) for what in history.resets),
         *check_acks(history),
         *check_one_log(history),
         *check_senders(history),
@@ -102,6 +106,9 @@ def check_one_log(history: History) -> Iterator[Finding]:
 def check_senders(history: History) -> Iterator[Finding]:
     """Each sender's messages stand in the log in the order of their first tries."""
     places = {(sender, client_id): seq for sender, client_id, seq in reversed(history.acks)}
+    for deliveries in history.deliveries.values():
+        for delivery in deliveries:
+            places.setdefault((delivery.sender, delivery.client_id), delivery.seq)
     for sender, messages in history.attempts.items():
         placed = [(places[sender, each], each) for each in messages if (sender, each) in places]
         for (before, first), (after, second) in pairwise(placed):
