@@ -67,7 +67,8 @@ class BanAdmin(admin.ModelAdmin):
     exclude = ["by"]
 
     def save_model(self, request: HttpRequest, obj: Ban, form: Any, change: bool) -> None:
-        obj.by = obj.by or request.user
+        if not change:
+            obj.by_id = request.user.pk
         super().save_model(request, obj, form, change)
 
 

@@ -91,7 +91,7 @@ CHANNEL_LAYERS = {
 # People
 
 AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",  # first: refuses a locked-out login before the password is looked at
+    "axes.backends.AxesStandaloneBackend",  # first: a locked-out login is refused unseen
     "django.contrib.auth.backends.ModelBackend",
 ]
 AUTH_PASSWORD_VALIDATORS = [

@@ -5,7 +5,15 @@ import os
 import shutil
 import tempfile
 
-for name in "HOST PORT REDIS_URL ALLOWED_HOSTS ALLOWED_ORIGINS TRUSTED_PROXIES RATE_LIMIT".split():
+for name in (
+    "HOST",
+    "PORT",
+    "REDIS_URL",
+    "ALLOWED_HOSTS",
+    "ALLOWED_ORIGINS",
+    "TRUSTED_PROXIES",
+    "RATE_LIMIT",
+):
     os.environ[name] = ""
 os.environ |= {"DEBUG": "1", "SECRET_KEY": "for-tests-only"}
 

@@ -24,7 +24,8 @@ def check_username(name: str) -> None:
     if not SHAPE.fullmatch(name):
         raise ValidationError(
             _(
-                "Use up to %(longest)d letters (a–z), digits, dots, hyphens and underscores; begin with a letter or digit."
+                "Use up to %(longest)d letters (a–z), digits, dots, hyphens and underscores, "
+                "beginning with a letter or a digit."
             )
             % {"longest": LONGEST}
         )

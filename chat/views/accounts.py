@@ -10,6 +10,7 @@ from django.contrib.auth.forms import UserCreationForm
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http.response import HttpResponseBase
 from django.urls import reverse_lazy
 from django.utils.decorators import method_decorator
 from django.views.decorators.cache import never_cache
@@ -17,7 +18,7 @@ from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import CreateView
 
 from chat.services.people import move_login
-from chat.services.usernames import LONGEST, check_username
+from chat.services.usernames import check_username
 
 
 class SignUpForm(UserCreationForm):
@@ -26,7 +27,6 @@ class SignUpForm(UserCreationForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["username"].max_length = LONGEST
         self.fields["username"].help_text = ""
 
     def clean_username(self) -> str:
@@ -43,12 +43,12 @@ class SignUp(auth.RedirectURLMixin, CreateView):
     template_name = "registration/signup.html"
     next_page = "/"
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         if request.user.is_authenticated:
             return HttpResponseRedirect(self.get_success_url())
         return super().dispatch(request, *args, **kwargs)
 
-    def form_valid(self, form: SignUpForm) -> HttpResponse:
+    def form_valid(self, form: Any) -> HttpResponse:
         user = form.save(commit=False)  # hashes the password: too slow to do in a transaction
         with transaction.atomic():
             user.save()
@@ -71,8 +71,8 @@ class PasswordChange(auth.PasswordChangeView):
         # one commit: in between, this session's sockets would be found to have lost it.
         with transaction.atomic():
             user.save(update_fields=["password"])
-            old = session.session_key
+            old = session.session_key or ""
             update_session_auth_hash(self.request, user)
             session.save()
-            move_login(old, session.session_key)
+            move_login(old, session.session_key or "")
         return HttpResponseRedirect(self.get_success_url())

@@ -24,7 +24,7 @@ ROOMS = {
         "Whatever doesn't fit elsewhere",
         [
             "Welcome to Chatsite! Everyone in this room gets every message, also after being away.",
-            "Open this room in two browsers, as **alice** and as **bob**: ✓ is *stored*, ✓✓ is *received by all*.",
+            "Open this room in two browsers, as **alice** and as **bob**: ✓ is stored, ✓✓ is with everyone.",
             "Stop the server while you write, and start it again. Nothing is lost, and nothing comes twice.",
         ],
     ),
@@ -45,16 +45,17 @@ def can_sign_in() -> bool:
 class Command(BaseCommand):
     help = "Fill a development database with demo people and rooms; what is there already stays as it is."
 
-    def handle(self, **options: Any) -> None:
+    def handle(self, *, verbosity: int, **options: Any) -> None:
         if not settings.DEBUG:
             raise CommandError("The demo people's password is known to all: only with DEBUG=1.")
         owner, *others = [self._person(name) for name in PEOPLE]
         for slug, (name, topic, bodies) in ROOMS.items():
             self._room(owner, others, slug, name, topic)
             door.write(*(self._welcome(slug, number, body) for number, body in enumerate(bodies, start=1)))
-        self.stdout.write(
-            f"Demo people: {', '.join(PEOPLE)}; password: {PASSWORD}; rooms: {', '.join(ROOMS)}."
-        )
+        if verbosity:
+            self.stdout.write(
+                f"People: {', '.join(PEOPLE)}; their password: {PASSWORD}; rooms: {', '.join(ROOMS)}."
+            )
 
     def _person(self, name: str) -> User:
         user = User.objects.filter(username=name).first()

@@ -42,7 +42,7 @@ class Command(BaseCommand):
             raise CommandError(f"DATABASE_URL: cannot connect: {' '.join(str(error).split())}") from None
         call_command("migrate", verbosity=0)
         if settings.DEBUG and not User.objects.exclude(pk=SYSTEM).exists():
-            call_command("demo", stdout=open(os.devnull, "w"))
+            call_command("demo", verbosity=0)
         if not settings.DEBUG:
             call_command("collectstatic", interactive=False, verbosity=0)
         connection.close()  # exec would leave it open in the server

@@ -28,7 +28,8 @@ class Command(BaseCommand):
         with transaction.atomic():
             user = self._person(username, create)
             if revoke:
-                return self._revoke(user)
+                self._revoke(user)
+                return
             if not user.is_active:
                 raise CommandError(f"{username} is not active: a token would open nothing.")
             if staff and not user.is_staff:
