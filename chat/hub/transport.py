@@ -1,0 +1,51 @@
+"""What ASGI does not say of a connection: how much is unsent, and how to cut it.
+
+uvicorn's `send` blocks above its high-water mark; Daphne's never does and buffers without
+bound, so there the transport's own buffer is measured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+HIGH_WATER = 256 * 1024
+LOOK_AGAIN = 0.05  # seconds
+
+
+def paced(send: Any) -> Any:
+    """A `send` that blocks while too much is unsent, on every server."""
+    transport = _twisted(send)
+    if transport is None:
+        return send
+
+    async def send_paced(message: dict[str, Any]) -> None:
+        await send(message)
+        while _unsent(transport) > HIGH_WATER and transport.connected:
+            await asyncio.sleep(LOOK_AGAIN)
+
+    return send_paced
+
+
+def aborter(send: Any) -> Callable[[], None]:
+    """A function that cuts the connection without a goodbye."""
+    transport = _twisted(send)
+    if transport is not None:
+        return transport.abortConnection
+    protocol = getattr(send, "__self__", None)
+    transport = getattr(protocol, "transport", None)
+    return transport.abort if transport is not None else lambda: None
+
+
+def _twisted(send: Any) -> Any:
+    """Daphne's `send` is a partial over its protocol."""
+    if not (isinstance(send, partial) and send.args):
+        return None
+    transport = getattr(send.args[0], "transport", None)
+    return transport if hasattr(transport, "dataBuffer") else None
+
+
+def _unsent(transport: Any) -> int:
+    return len(transport.dataBuffer) - transport.offset + transport._tempDataLen
