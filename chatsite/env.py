@@ -121,7 +121,7 @@ def database(default: str) -> dict:
         config = dict(dj_database_url.parse(url))
     except (ValueError, KeyError):
         refuse("DATABASE_URL", f"cannot be read; {shape}")  # the value may hold a password
-    engine = config["ENGINE"].rpartition(".")[2]
+    engine = str(config["ENGINE"]).rpartition(".")[2]
     if engine not in ("sqlite3", "postgresql") or not config.get("NAME"):
         refuse("DATABASE_URL", f"is not a database this runs on; {shape}")
     if config["NAME"] == ":memory:":
