@@ -14,7 +14,7 @@ ack's data, and an `EventError` that it raises is the error ack.
 """
 
 from .handlers import BODY, Body, Check, ClientId, Limit, Seq, Slug, on
-from .namespaces import IN_WORK, Namespace, Next, after_answer, finish_handlers
+from .namespaces import IN_WORK, Namespace, Next, after_answer, finish_handlers, internal_error
 from .sockets import Socket, User
 
 __all__ = [
@@ -32,5 +32,6 @@ __all__ = [
     "User",
     "after_answer",
     "finish_handlers",
+    "internal_error",
     "on",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -41,6 +41,12 @@ class Work:
 
 _current: ContextVar[Work] = ContextVar("chat.work")
 _running: set[asyncio.Task[None]] = set()
+
+
+def _start(coroutine: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(coroutine)
+    _running.add(task)  # the loop itself keeps only weak references
+    task.add_done_callback(_running.discard)
 
 
 def after_answer(callback: Callable[[], Any]) -> None:
@@ -97,9 +103,13 @@ class Namespace:
             if hasattr(each, "connect"):
                 await each.connect(socket)
 
-    async def farewell(self, socket: Socket) -> None:
+    def leave(self, socket: Socket) -> None:
         """The socket is gone: let its handlers finish, then `disconnect`."""
         socket.gone()
+        if socket.admitted:
+            _start(self._leave(socket))
+
+    async def _leave(self, socket: Socket) -> None:
         while socket.in_work:
             await socket.slot()
         await self.disconnect(socket)
@@ -116,6 +126,9 @@ class Namespace:
                 work.turn.finish()
         return await stored
 
+    def _where(self, event: Event) -> str:
+        return f"{event.name[:64]!r} of /{self.path}"
+
     def is_direct(self, event: str) -> bool:
         handler = self.handlers.get(event)
         return handler is not None and handler.direct
@@ -129,8 +142,7 @@ class Namespace:
             return
         socket.in_work += 1
         turn = socket.turn(handler.room_of(event.data)) if handler is not None else None
-        task = asyncio.create_task(self._run(Work(socket, event, handler, number, turn)))
-        _running.add(task)  # the loop itself keeps only weak references
+        _start(self._run(Work(socket, event, handler, number, turn)))
 
     def answered(self, socket: Socket, ack: Ack) -> None:
         """A client's ack to an event of ours."""
@@ -152,7 +164,7 @@ class Namespace:
         except EventError as error:
             socket.outbox.put(wire.error(error, event.id, event.name))
         except Exception as failure:
-            socket.outbox.put(wire.error(self._internal(event, failure), event.id, event.name))
+            socket.outbox.put(wire.error(internal_error(self._where(event), failure), event.id, event.name))
 
     async def _run(self, work: Work) -> None:
         socket = work.socket
@@ -166,12 +178,11 @@ class Namespace:
             for callback in work.after or ():
                 callback()
         except Exception:
-            logger.exception("after the answer to %s in /%s", work.event.name, self.path)
+            logger.exception("after the answer to %s", self._where(work.event))
         finally:
             if work.turn is not None:
                 work.turn.finish()
             socket.finish_one()
-            _running.discard(asyncio.current_task())  # type: ignore[arg-type]
 
     async def _answer(self, work: Work) -> str | None:
         """The packet that answers the event; None where it wants no ack and went well."""
@@ -183,7 +194,7 @@ class Namespace:
             self._note(work, error)
             return wire.error(error, event.id, event.name[:64])
         except Exception as failure:
-            error = self._internal(event, failure)
+            error = internal_error(self._where(event), failure)
             self._note(work, error)
             return wire.error(error, event.id, event.name[:64])
 
@@ -208,11 +219,12 @@ class Namespace:
             draft = Draft(self.path, room, 0, client_id, work.event.name, number=work.number)
             work.socket.lane(room).answered(draft, error)
 
-    def _internal(self, event: Event, failure: Exception) -> EventError:
-        """An answer that tells the client nothing but where the log has the traceback."""
-        reference = secrets.token_hex(6)
-        logger.error("internal error %s in %s of /%s", reference, event.name, self.path, exc_info=failure)
-        return EventError("internal", f"an error of the server's, logged as {reference}", reference=reference)
+
+def internal_error(where: str, failure: Exception) -> EventError:
+    """An answer that tells the client nothing but where the log has the traceback."""
+    reference = secrets.token_hex(6)
+    logger.error("internal error %s: %s", reference, where, exc_info=failure)
+    return EventError("internal", f"an error of the server's, logged as {reference}", reference=reference)
 
 
 def _link(middleware: Callable[[Socket, Event, Next], Awaitable[Any]], rest: Next) -> Next:

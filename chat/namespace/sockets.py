@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from .namespaces import Namespace
 
 ACK_TIMEOUT = 10.0  #: seconds that a client has to answer an event sent with `ack=True`
+CLOSE_TIMEOUT = 10.0  #: seconds that it has to take what is left and answer the close
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +74,13 @@ class Socket:
     __slots__ = (
         "__weakref__",
         "_acks",
-        "_close",
+        "_deadline",
         "_emitted",
         "_slot",
         "_turns",
+        "admitted",
         "closed",
+        "deaf",
         "id",
         "in_work",
         "lanes",
@@ -90,14 +92,17 @@ class Socket:
         "user",
     )
 
-    def __init__(self, namespace: Namespace, outbox: Outbox, close: Callable[[int], None]) -> None:
+    def __init__(self, namespace: Namespace, outbox: Outbox) -> None:
+        outbox.on_slow = self.close
         self.id = secrets.token_urlsafe(12)
         self.namespace = namespace
         self.outbox = outbox
-        self.user: User | None = None  #: set once the connection is let in
+        self.user: User | None = None  #: set once its rights are read
         self.rights: Rights | None = None
         self.meter: Meter | None = None  #: what the person may send, set by `rate_limit`
+        self.admitted = False  #: set with the `connect` packet
         self.closed: int | None = None  #: the code, from when the server began to close it
+        self.deaf = False  #: set to drop what still comes in: the server is about to stop
         self.in_work = 0  #: events whose handlers run
         self.number = 0  #: packets so far: the order of the socket's writes
         self.lanes: dict[str, door.Lane] = {}  #: by room
@@ -105,7 +110,7 @@ class Socket:
         self._acks: dict[int, asyncio.Future[Any]] = {}
         self._emitted = itertools.count(1)
         self._slot: asyncio.Future[None] | None = None
-        self._close = close
+        self._deadline: asyncio.TimerHandle | None = None
 
     @property
     def namespace_path(self) -> str:
@@ -141,13 +146,17 @@ class Socket:
         self.outbox.put(self.outbox.wire.error(error, id, event))
 
     def close(self, code: int, error: EventError | None = None) -> None:
-        """Say why, then close, once everything before it is written. Only the first call counts."""
+        """Say why, then close, once everything before it is written. Only the first call counts.
+
+        A client that reads nothing would never see the close: after `CLOSE_TIMEOUT` it is cut.
+        """
         if self.closed is not None:
             return
         self.closed = code
         if error is not None:
             self.refuse(error)
-        self._close(code)
+        self.outbox.close(code)
+        self._deadline = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT, self.outbox.abort)
 
     def answered(self, ack: Ack) -> None:
         """The client's ack; one that nobody waits for any more is dropped."""
@@ -156,7 +165,10 @@ class Socket:
             waiting.set_result(ack.data)
 
     def gone(self) -> None:
-        """The connection is no more: nobody will answer."""
+        """The connection is no more: nobody will answer, and nothing more is sent."""
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self.outbox.discard()
         for waiting in self._acks.values():
             if not waiting.done():
                 waiting.set_exception(ConnectionResetError("the socket closed before it answered"))

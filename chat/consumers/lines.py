@@ -1,0 +1,207 @@
+"""The door of the line wire: one WebSocket, one namespace, JSON packets."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from channels.consumer import AsyncConsumer
+
+from chat.delivery.pools import Together
+from chat.errors import Close, EventError
+from chat.hub.outbox import Outbox
+from chat.middleware import check_connection
+from chat.namespace import BODY, IN_WORK, Namespace, Socket, User, internal_error
+from chat.origin import Handshake
+from chat.services import people
+from chat.wire.lines import FRAME_IN, fits, lines
+from chat.wire.packets import Ack, BadPacket, Event
+
+logger = logging.getLogger(__name__)
+events_log = logging.getLogger("chat.events")
+
+#: So many bad packets within so many seconds end the connection.
+BAD_PACKETS, BAD_SECONDS = 20, 10.0
+#: Characters that may be parked for one socket by a server that can't be paused.
+PARKED = 1024 * 1024
+LOOK_AGAIN = 0.1  #: seconds between two looks at them
+RIGHTS_SECONDS = 20.0  #: after which a connection whose rights can't be read is sent away
+
+CLOSE_CODES = {
+    "bad_packet": Close.PROTOCOL_ERROR,
+    "unauthenticated": Close.UNAUTHENTICATED,
+    "rate_limited": Close.RATE_LIMITED,
+    "unavailable": Close.GOING_AWAY,
+    "internal": Close.GOING_AWAY,
+}
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+T = TypeVar("T")
+
+read_rights = Together(people.read_rights)
+
+
+class LinesConsumer(AsyncConsumer):
+    """Carries packets between one connection and its namespace.
+
+    From `AsyncConsumer` come `as_asgi` and what routing expects, but not the loop. Its
+    `dispatch` visits, before every message, a thread that all consumers share: 76 to 103 us
+    each, and one slow query there holds up every socket. It also makes each consumer a
+    channel-layer channel, where the hub has one for the whole process.
+    """
+
+    def __init__(self, namespace: Namespace | None) -> None:
+        self._namespace = namespace
+        self._bad_packets: deque[float] | None = None
+
+    async def __call__(self, scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        await receive()  # websocket.connect
+        await send({"type": "websocket.accept"})
+        outbox = Outbox(send, lines)  # type: ignore[arg-type]
+        if self._namespace is None:
+            outbox.put(lines.error(EventError("not_found", "There is no such namespace.")))
+            outbox.close(Close.NOT_ALLOWED)
+            return
+        socket = Socket(self._namespace, outbox)
+        # Before rights are read, so that a ban in between finds the socket.
+        self._namespace.hub.register(socket)
+        try:
+            await self._serve(socket, Handshake(scope), receive)
+        finally:
+            self._namespace.hub.unregister(socket)
+            self._namespace.leave(socket)
+            if socket.admitted:
+                events_log.info("a user disconnected: %s", _who(socket))
+
+    async def _serve(self, socket: Socket, handshake: Handshake, receive: Receive) -> None:
+        try:
+            await self._let_in(socket, handshake, receive)
+            await self._listen(socket, receive)
+        except EventError as error:
+            socket.close(CLOSE_CODES.get(error.code, Close.NOT_ALLOWED), error)
+        except Exception as failure:
+            error = internal_error(f"a connection to /{socket.namespace_path}", failure)
+            socket.close(Close.GOING_AWAY, error)
+        if socket.closed is not None:
+            await self._listen(socket, receive)  # to nothing, until the connection has ended
+
+    async def _let_in(self, socket: Socket, handshake: Handshake, receive: Receive) -> None:
+        check_connection(handshake.address)
+        claim = handshake.claim()
+        if claim is not None:
+            socket.rights = rights = await _rights(claim, receive)
+            socket.user = User(rights.user, rights.name, rights.staff)
+        namespace = socket.namespace
+        await namespace.admit(socket)
+        if socket.closed is not None:
+            return
+        socket.admitted = True
+        socket.outbox.put(lines.event("connect", _greeting(socket)))
+        events_log.info("a user connected: %s", _who(socket))
+        await namespace.connect(socket)
+
+    async def _listen(self, socket: Socket, receive: Receive) -> None:
+        """Take in frames until the connection ends."""
+        while True:
+            message = await receive()
+            if message["type"] == "websocket.disconnect":
+                return
+            if socket.closed is not None or socket.deaf:
+                continue
+            if socket.meter is not None and socket.meter.in_debt:
+                raise EventError("rate_limited", "Far too much at once.", retry_after=1.0)
+            text = message.get("text")
+            if text is None:
+                self._refuse(socket, BadPacket(EventError("bad_packet", "a binary frame; expected text")))
+            elif not fits(text, FRAME_IN):
+                self._refuse_frame(socket)
+            else:
+                await self._take_in(socket, text, receive)
+
+    async def _take_in(self, socket: Socket, text: str, receive: Receive) -> None:
+        namespace = socket.namespace
+        for packet in lines.decode(text):
+            if type(packet) is Event:
+                if socket.in_work >= IN_WORK and not namespace.is_direct(packet.name):
+                    await _free_slot(socket, receive)
+                namespace.dispatch(socket, packet)
+            elif type(packet) is Ack:
+                namespace.answered(socket, packet)
+            else:
+                self._refuse(socket, packet)
+            if socket.closed is not None:
+                return
+
+    def _refuse(self, socket: Socket, packet: BadPacket) -> None:
+        socket.refuse(packet.error, packet.id, packet.event)
+        if self._bad_packets is None:
+            self._bad_packets = deque(maxlen=BAD_PACKETS)
+        times, now = self._bad_packets, time.monotonic()
+        times.append(now)
+        if len(times) == BAD_PACKETS and now - times[0] < BAD_SECONDS:
+            raise EventError("bad_packet", f"{BAD_PACKETS} bad packets within {BAD_SECONDS:.0f} seconds")
+
+    def _refuse_frame(self, socket: Socket) -> None:
+        """It isn't parsed, and counts as an event."""
+        try:
+            if socket.meter is not None:
+                socket.meter.take()
+            raise EventError("too_large", f"a frame is at most {FRAME_IN} bytes of UTF-8", limit=FRAME_IN)
+        except EventError as error:
+            socket.refuse(error)
+
+
+def _greeting(socket: Socket) -> dict[str, Any]:
+    return {
+        "sid": socket.id,
+        "namespace": socket.namespace_path,
+        "user": None if socket.user is None else socket.user.as_dict(),
+        "limits": {"frame": FRAME_IN, "body": BODY, "window": {"entries": 1000, "bytes": 1024 * 1024}},
+    }
+
+
+def _who(socket: Socket) -> str:
+    """For the log, where a line break or an escape sequence in a name could forge a line."""
+    name = "nobody" if socket.user is None else socket.user.name
+    plain = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name)
+    return f"{plain} ({socket.id} in /{socket.namespace_path})"
+
+
+async def _rights(claim: people.Claim, receive: Receive) -> people.Rights:
+    try:
+        async with asyncio.timeout(RIGHTS_SECONDS):
+            return await _watched(asyncio.ensure_future(read_rights(claim)), receive)
+    except EventError:
+        raise
+    except Exception:
+        logger.exception("rights could not be read")
+        raise EventError("unavailable", "Who you are could not be looked up now.") from None
+
+
+async def _free_slot(socket: Socket, receive: Receive) -> None:
+    while socket.in_work >= IN_WORK:
+        await _watched(socket.slot(), receive)
+
+
+async def _watched(future: asyncio.Future[T], receive: Receive) -> T:
+    """Wait, and read no further meanwhile. uvicorn then stops reading, too, and so do the
+    kernel and the client. Daphne reads on into the queue behind `receive`, without a bound."""
+    queue = getattr(receive, "__self__", None)
+    if not isinstance(queue, asyncio.Queue):
+        return await future
+    while not future.done():
+        await asyncio.wait({future}, timeout=LOOK_AGAIN)
+        if _parked(queue) > PARKED:
+            future.cancel()
+            raise EventError("rate_limited", "Too much waits behind 64 unanswered events.", retry_after=1.0)
+    return future.result()
+
+
+def _parked(queue: asyncio.Queue[dict[str, Any]]) -> int:
+    waiting: deque[dict[str, Any]] = queue._queue  # type: ignore[attr-defined]
+    return sum(len(message.get("text") or message.get("bytes") or "") for message in waiting)

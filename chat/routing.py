@@ -1,0 +1,29 @@
+"""From a URL to what answers there."""
+
+from __future__ import annotations
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.core.asgi import get_asgi_application
+from django.urls import path, re_path
+
+from chat.consumers.lines import LinesConsumer
+from chat.lifecycle import lifespan
+from chat.namespaces.chat import Chat
+
+namespaces = [Chat()]
+
+websockets = URLRouter(
+    [
+        *(path(f"ws/{each.path}/", LinesConsumer.as_asgi(namespace=each)) for each in namespaces),
+        # Accepted and refused in words: a browser can't see why a handshake failed.
+        re_path("", LinesConsumer.as_asgi(namespace=None)),
+    ]
+)
+
+application = ProtocolTypeRouter(
+    {
+        "http": get_asgi_application(),
+        "websocket": websockets,
+        "lifespan": lifespan,
+    }
+)
