@@ -31,7 +31,8 @@ def clamp(limit: int | None) -> int:
 
 def fitting(items: Iterable[Any]) -> list[Any]:
     """The items from the first on that fit a reply; at least one, or paging would not end."""
-    taken, size = [], 0
+    taken: list[Any] = []
+    size = 0
     for item in items:
         size += len(msgspec.json.encode(item)) + 1
         if taken and size > REPLY:

@@ -8,26 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Literal
 
 from django.conf import settings
-from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY, get_user_model
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.auth.models import User
 from django.contrib.sessions.models import Session
 from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.crypto import constant_time_compare
 
+from chat.delivery.entries import SYSTEM, rfc3339
 from chat.errors import EventError
 from chat.models import Ban, Login, Token
 
 from . import tokens
 from .paging import in_slices
-
-User = get_user_model()
-
-SYSTEM = 0  # the person in whose name the server itself speaks
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +102,9 @@ def _recheck(held: list[Rights]) -> list[Rights | EventError]:
     return [rights_now(old) for old in held]
 
 
-def _rights(user: Any, bans: dict[int, Ban], *, token: int | None = None, login: int | None = None):
+def _rights(
+    user: User, bans: dict[int, Ban], *, token: int | None = None, login: int | None = None
+) -> Rights | EventError:
     if ban := bans.get(user.pk):
         return banned(ban)
     return Rights(user.pk, user.get_username(), user.is_staff, token, login)
@@ -117,14 +116,12 @@ def _tokens(which: Q, key: str) -> dict[Any, Token]:
     return {getattr(row, key): row for row in rows}
 
 
-def _session_users(keys: Iterable[str]) -> dict[str, AbstractBaseUser]:
+def _session_users(keys: Iterable[str]) -> dict[str, User]:
     """The person signed in with each session, as `django.contrib.auth.get_user` tells it."""
     rows = Session.objects.filter(session_key__in=list(keys), expire_date__gt=timezone.now())
     sessions = {row.session_key: row.get_decoded() for row in rows}
     ids = {key: _user_id(data) for key, data in sessions.items()}
-    users = User._default_manager.filter(is_active=True).in_bulk(
-        {pk for pk in ids.values() if pk is not None}
-    )
+    users = User.objects.filter(is_active=True).in_bulk({pk for pk in ids.values() if pk is not None})
     return {
         key: users[pk]
         for key, pk in ids.items()
@@ -141,7 +138,7 @@ def _user_id(session: dict[str, Any]) -> int | None:
         return None
 
 
-def _is_signed(user: AbstractBaseUser, signature: str | None) -> bool:
+def _is_signed(user: User, signature: str | None) -> bool:
     """False once the password was changed; fallback keys allow a change of SECRET_KEY."""
     if not signature:
         return False
@@ -190,21 +187,16 @@ def site_bans(users: Iterable[int]) -> dict[int, Ban]:
 def banned(ban: Ban) -> EventError:
     more = {"reason": ban.reason} if ban.reason else {}
     if ban.until:
-        more["until"] = stamp(ban.until)
+        more["until"] = rfc3339(ban.until)
     return EventError(
         "banned", "You are banned from this room." if ban.room_id else "You are banned.", **more
     )
 
 
-def stamp(at: datetime) -> str:
-    """RFC 3339 in UTC with milliseconds, as every time on the wire."""
-    return at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 # Finding people
 
 
-def find(user: int | str) -> Any:
+def find(user: int | str) -> User:
     """The active person with this id (an integer) or name (a string), else `not_found`."""
     which = Q(username=user) if isinstance(user, str) else Q(pk=user)
     found = _people().filter(which).first()
@@ -213,5 +205,5 @@ def find(user: int | str) -> Any:
     return found
 
 
-def _people() -> QuerySet[Any]:
-    return User._default_manager.filter(is_active=True).exclude(pk=SYSTEM)
+def _people() -> QuerySet[User]:
+    return User.objects.filter(is_active=True).exclude(pk=SYSTEM)

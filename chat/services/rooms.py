@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from django.conf import settings
+from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Exists, F, FilteredRelation, IntegerField, OuterRef, Q, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from chat.delivery import door
-from chat.delivery.entries import Draft
+from chat.delivery.entries import SYSTEM, Draft, Person
 from chat.errors import EventError
 from chat.models import SLUG_PATTERN, Ban, Membership, Mention, Room
 
@@ -61,16 +63,14 @@ class Seat:
 # Finding
 
 
-@dataclass(slots=True)
-class View:
-    """A room as one person sees it: `membership` is None for who only looks in."""
-
-    room: Room
-    membership: Membership | None
+View = tuple[Room, Membership | None]
 
 
 def look(namespace: str, slug: str, user_id: int, *, lock: bool = False) -> View:
-    """The room, if this person may see it. Raises `not_found`, or `banned` for a public room."""
+    """The room, if this person may see it, and their membership, if they have one.
+
+    Raises `not_found`, or `banned` for a public room.
+    """
     named = Q(namespace=namespace, slug=slug)
     there = Q(room__namespace=namespace, room__slug=slug, user=user_id)
     rooms = Room.objects.select_for_update() if lock else Room.objects.all()
@@ -83,10 +83,10 @@ def look(namespace: str, slug: str, user_id: int, *, lock: bool = False) -> View
 
 def member(namespace: str, slug: str, user_id: int, *, lock: bool = False) -> tuple[Room, Membership]:
     """The room and the person's membership. `forbidden` where they only may look in."""
-    view = look(namespace, slug, user_id, lock=lock)
-    if view.membership is None:
+    room, membership = look(namespace, slug, user_id, lock=lock)
+    if membership is None:
         raise EventError("forbidden", "You are not a member of this room.")
-    return view.room, view.membership
+    return room, membership
 
 
 def _seen(room: Room | None, membership: Membership | None, ban: Ban | None) -> View:
@@ -94,7 +94,7 @@ def _seen(room: Room | None, membership: Membership | None, ban: Ban | None) -> 
         raise no_room()
     if ban:
         raise people.banned(ban)
-    return View(room, membership)
+    return room, membership
 
 
 def no_room() -> EventError:
@@ -118,12 +118,12 @@ def take_seat(namespace: str, slug: str, user_id: int) -> Seat:
     """
     with transaction.atomic():
         # Locked, so that `head` is where the membership begins and a ban is seen.
-        view = look(namespace, slug, user_id, lock=True)
-        return _seat(view.room, view.membership or seat_person(view.room, user_id))
+        room, membership = look(namespace, slug, user_id, lock=True)
+        return _seat(room, membership or seat_person(room, user_id))
 
 
 def seat_person(room: Room, user_id: int, role: Role = Role.MEMBER) -> Membership:
-    """Make a membership that begins at the room's head. The caller holds the room's lock."""
+    """A membership that begins at the room's head. The caller holds the room's lock."""
     return Membership.objects.create(
         room=room,
         user_id=user_id,
@@ -146,13 +146,13 @@ def _find_seats(keys: list[tuple[str, str, int]]) -> list[Seat | EventError | No
     bans = {(row.room_id, row.user_id): row for row in Ban.objects.filter(people.in_force(), **here)}
 
     def seat(namespace: str, slug: str, user_id: int) -> Seat | EventError | None:
-        room = rooms.get((namespace, slug))
-        place = (room.pk if room else None, user_id)
+        found = rooms.get((namespace, slug))
+        place = (found.pk if found else 0, user_id)
         try:
-            view = _seen(room, memberships.get(place), bans.get(place))
+            room, membership = _seen(found, memberships.get(place), bans.get(place))
         except EventError as error:
             return error
-        return _seat(view.room, view.membership) if view.membership else None
+        return _seat(room, membership) if membership else None
 
     return [seat(*key) for key in keys]
 
@@ -246,6 +246,16 @@ def _as_listed(room: Any) -> dict[str, Any]:
     }
 
 
+def named(namespace: str, slug: str, names: Iterable[str]) -> list[dict[str, Any]]:
+    """The members of a room who go by one of these names: whom a message mentions."""
+    wanted = {each for name in names for each in (name, name.lower())}
+    people_named = Membership.objects.filter(
+        room__namespace=namespace, room__slug=slug, user__username__in=wanted, user__is_active=True
+    )
+    rows = people_named.order_by("user").values_list("user_id", "user__username")
+    return [Person(pk, name).as_dict() for pk, name in rows]
+
+
 # Making and changing
 
 
@@ -285,7 +295,7 @@ def create(
     return room
 
 
-def invite(namespace: str, slug: str, by: int, user: int | str) -> Any:
+def invite(namespace: str, slug: str, by: int, user: int | str) -> User:
     """Make a person a member at once; by an owner or a moderator. Returns that person.
 
     Inviting a member again changes nothing. The control entry tells every process.
@@ -308,16 +318,15 @@ def quit(namespace: str, slug: str, user_id: int) -> None:
     """
     with transaction.atomic():
         room, membership = member(namespace, slug, user_id, lock=True)
-        person = {"id": user_id, "name": membership.user.get_username()}
         membership.delete()
-        about: dict[str, Any] = {"act": "quit", "user": person}
-        text = f"{person['name']} left the room"
-        if heir := _heir(room) if membership.role == Role.OWNER else None:
+        about = {"user": _person(membership)}
+        text = f"{about['user']['name']} left the room."
+        if membership.role == Role.OWNER and (heir := _heir(room)):
             heir.role = Role.OWNER
             heir.save(update_fields=["role"])
-            about["owner"] = {"id": heir.user_id, "name": heir.user.get_username()}
-            text += f"; {about['owner']['name']} owns it now"
-        _note(room, f"{text}.", **about)
+            about["owner"] = _person(heir)
+            text += f" {about['owner']['name']} owns it now."
+        _note(room, text, act="quit", **about)
 
 
 def update(
@@ -367,12 +376,16 @@ def _heir(room: Room) -> Membership | None:
     return members.filter(role=Role.MODERATOR).first() or members.filter(user__is_active=True).first()
 
 
+def _person(membership: Membership) -> dict[str, Any]:
+    return Person(membership.user_id, membership.user.get_username()).as_dict()
+
+
 def _note(room: Room, text: str, **about: Any) -> None:
     door.write(
         Draft(
             namespace=room.namespace,
             room=room.slug,
-            sender=people.SYSTEM,
+            sender=SYSTEM,
             client_id=uuid.uuid4().hex,
             kind="notice",
             extra={"text": text, **about},

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import secrets
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.utils import timezone
 
 from chat.models import Token
 
 
-def create(user: AbstractBaseUser, label: str = "") -> str:
+def create(user: User, label: str = "") -> str:
     """A new token, which nobody can read again."""
     raw = secrets.token_urlsafe(32)
     Token.objects.create(user=user, digest=digest(raw), label=label)

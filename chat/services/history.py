@@ -1,0 +1,189 @@
+"""A room's messages as they stand now, and who has them."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.db.models import F, Max, QuerySet
+
+from chat.delivery.entries import Person, rfc3339
+from chat.delivery.ranges import Ranges
+from chat.errors import EventError
+from chat.models import Membership, Message, Room
+
+from . import rooms
+from .paging import MOST, check_seq, clamp, fitting
+
+Kind = Message.Kind
+
+# For each message, so that one of them always fits a frame.
+EMOJI = 20
+NAMED_PER_EMOJI, NAMED = 20, 100
+
+
+def page(
+    namespace: str,
+    slug: str,
+    user_id: int,
+    before: int | None = None,
+    after: int | None = None,
+    limit: int | None = None,
+) -> dict[str, Any]:
+    """`{"messages", "first", "head", "more", "next"?}`, ascending; both bounds exclusive.
+
+    Without `after` the newest ones below `before`, else the oldest ones above `after`; `next`
+    is that bound for the page behind. `head` is read before the messages: entries after it
+    apply on top. `first` is the lowest entry that this person may see.
+
+    A public room can be read before joining it (not by who is banned from it, and nothing of
+    it where its members see nothing from before they joined).
+    """
+    check_seq("before", before)
+    check_seq("after", after)
+    room, membership = rooms.look(namespace, slug, user_id)
+    first = _first(room, membership)
+    shown = Message.objects.filter(room=room, target=None, seq__gte=first, seq__lte=room.head)
+    if before is not None:
+        shown = shown.filter(seq__lt=before)
+    if after is not None:
+        shown = shown.filter(seq__gt=after)
+    order = "-seq" if after is None else "seq"
+    rows = list(shown.select_related("sender").order_by(order)[: clamp(limit) + 1])
+    fit = fitting(_as_they_stand(room, rows[: clamp(limit)], user_id))
+    reply = {
+        "messages": sorted(fit, key=lambda message: message["seq"]),
+        "first": first,
+        "head": room.head,
+        "more": len(fit) < len(rows),
+    }
+    if reply["more"]:
+        reply["next"] = fit[-1]["seq"]
+    return reply
+
+
+def _first(room: Room, membership: Membership | None) -> int:
+    if not room.history_from_join:
+        return room.first
+    return max(room.first, (membership.joined_at_seq if membership else room.head) + 1)
+
+
+# Messages as they stand
+
+
+def _as_they_stand(room: Room, rows: list[Message], user_id: int) -> Iterator[dict[str, Any]]:
+    live = [row.seq for row in rows if row.kind == Kind.MESSAGE and not row.deleted]
+    edits = _last_edits(room, live)
+    reactions = _reactions(room, live, user_id)
+    for row in rows:
+        yield {
+            "event": row.kind,
+            "room": room.slug,
+            "seq": row.seq,
+            "at": rfc3339(row.at),
+            "from": Person(row.sender_id, row.sender.get_username()).as_dict(),
+            "data": _data(row, edits.get(row.seq), reactions.get(row.seq)),
+        }
+
+
+def _data(row: Message, edit: Message | None, reactions: list[dict[str, Any]] | None) -> dict[str, Any]:
+    data: dict[str, Any] = {"client_id": row.client_id}
+    if row.deleted:
+        return data | {"deleted": json.loads(row.deleted)}
+    text = edit or row
+    if row.kind == Kind.MESSAGE:
+        data["body"] = text.body
+    if text.html:
+        data["html"] = text.html
+    if row.extra:
+        data |= json.loads(row.extra)
+    if edit:
+        data["edited_at"] = rfc3339(edit.at)
+    if reactions:
+        data["reactions"] = reactions
+    return data
+
+
+def _last_edits(room: Room, seqs: list[int]) -> dict[int, Message]:
+    last = _upon(room, seqs, Kind.EDIT).values("target").annotate(last=Max("seq")).values("last")
+    return {row.target: row for row in Message.objects.filter(room=room, seq__in=last) if row.target}
+
+
+def _reactions(room: Room, seqs: list[int], user_id: int) -> dict[int, list[dict[str, Any]]]:
+    """By message: its emoji in the order in which they came, and who stands behind each.
+
+    The last of a person's entries for an emoji counts. Grouped by the database, so that
+    someone who switches one on and off all day costs no more rows than two.
+    """
+    people: dict[int, dict[str, dict[int, str]]] = defaultdict(lambda: defaultdict(dict))
+    acts = (
+        _upon(room, seqs, Kind.REACT)
+        .values("target", "sender", "extra", name=F("sender__username"))
+        .annotate(last=Max("seq"))
+        .order_by("last")
+    )
+    for act in acts:
+        reaction = json.loads(act["extra"])
+        behind = people[act["target"] or 0][reaction["emoji"]]
+        behind.pop(act["sender"], None)
+        if reaction["on"]:
+            behind[act["sender"]] = act["name"]
+    return {target: list(_counted(emoji, user_id)) for target, emoji in people.items()}
+
+
+def _counted(emoji: dict[str, dict[int, str]], user_id: int) -> Iterator[dict[str, Any]]:
+    left = NAMED
+    for each, people in [(each, people) for each, people in emoji.items() if people][:EMOJI]:
+        users = _persons(list(people.items())[: min(NAMED_PER_EMOJI, left)])
+        left -= len(users)
+        yield {"emoji": each, "count": len(people), "users": users, "mine": user_id in people}
+
+
+def _upon(room: Room, seqs: list[int], kind: str) -> QuerySet[Message]:
+    """The entries of a kind that did something to these messages."""
+    return Message.objects.filter(room=room, target__in=seqs, kind=kind)
+
+
+# Who has it
+
+
+def who(namespace: str, slug: str, user_id: int, seq: int) -> dict[str, Any]:
+    """`{"received", "read", "pending", "received_count", "read_count"}`, for members.
+
+    The people who have received and read the entry, the first 100 of each by name, and how
+    many have yet to receive it. Who joined after it doesn't count. Cursors are written about
+    once a second, so this may be that much behind.
+    """
+    room, _ = rooms.member(namespace, slug, user_id)
+    if not room.first <= seq <= room.head:
+        raise EventError("bad_data", f"seq must be from {room.first} to {room.head}.", field="seq")
+    there = Membership.objects.filter(room=room, joined_at_seq__lt=seq)
+    received = there.filter(received__gte=seq)
+    read = there.filter(read__gte=seq)
+    apart = _received_apart(room, there.filter(received__lt=seq), seq)
+    received_count = received.count() + len(apart)
+    return {
+        "received": _persons([*_names(received), *apart][:MOST]),
+        "read": _persons(_names(read)),
+        "pending": there.count() - received_count,
+        "received_count": received_count,
+        "read_count": read.count(),
+    }
+
+
+def _received_apart(room: Room, behind: QuerySet[Membership], seq: int) -> list[tuple[int, str]]:
+    """Members of an unordered room who have this entry, but not yet all below it."""
+    if room.ordering == Room.Ordering.ORDERED:
+        return []
+    sets = behind.exclude(acked="").values_list("user_id", "user__username", "acked")
+    return [(pk, name) for pk, name, acked in sets if seq in Ranges.parse(acked)]
+
+
+def _names(members: QuerySet[Membership]) -> list[tuple[int, str]]:
+    return list(members.order_by("user__username").values_list("user_id", "user__username")[:MOST])
+
+
+def _persons(rows: Iterable[tuple[int, str]]) -> list[dict[str, Any]]:
+    return [Person(pk, name).as_dict() for pk, name in rows]
