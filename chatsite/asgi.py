@@ -2,13 +2,14 @@
 
 import os
 
-from django.core.asgi import get_asgi_application
+import django
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
-
-http = get_asgi_application()  # sets Django up; what is imported below needs that
+django.setup()
 
 try:
     from chat.routing import application
 except ModuleNotFoundError:
-    application = http
+    from django.core.asgi import get_asgi_application
+
+    application = get_asgi_application()

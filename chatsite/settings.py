@@ -32,6 +32,7 @@ INSTALLED_APPS = [
     "servestatic",
     "csp",
     "axes",
+    "heroicons",
     "django.contrib.admin",
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -3,6 +3,7 @@
 from django.contrib import admin
 from django.contrib.auth import views as auth
 from django.urls import path
+from django.views.generic import RedirectView
 
 from chat.views import accounts, health
 
@@ -16,6 +17,8 @@ urlpatterns = [
         auth.PasswordChangeDoneView.as_view(),
         name="password_change_done",
     ),
+    # The admin's own would end the sockets of the session that changes its password.
+    path("admin/password_change/", RedirectView.as_view(pattern_name="password_change")),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
 ]
