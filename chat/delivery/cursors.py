@@ -30,9 +30,9 @@ MAX_RANGES = 1000
 class Progress:
     """What one process learned of a member since the last flush.
 
-    `received` and `read` are cursors (0: nothing new). Unordered rooms: `acked` holds what
-    was acknowledged above the cursor, `deliveries` the deliveries so far of what is open, and
-    `dead` the entries that are given up, with their deliveries.
+    `received` and `read` are cursors. Unordered rooms: `acked` holds what was acknowledged
+    above the cursor, `deliveries` the deliveries so far of what is open, and `dead` the
+    entries that are given up, with their deliveries.
     """
 
     member: int
@@ -41,7 +41,7 @@ class Progress:
     received: int = 0
     read: int = 0
     acked: Ranges = field(default_factory=Ranges)
-    deliveries: dict[int, int] | None = None
+    deliveries: dict[int, int] = field(default_factory=dict)
     dead: dict[int, int] = field(default_factory=dict)
 
 
@@ -72,8 +72,7 @@ def flush(progress: Iterable[Progress]) -> dict[int, Lowest]:
             moved, ranges, given_up = _merge(received, Ranges.parse(acked), p, head)
             dead += [(p.room, user, seq, tries, reason) for seq, tries, reason in given_up]
             read_to = min(max(read, p.read), head)
-            counts = p.deliveries if p.deliveries is not None else {}
-            kept = {seq: count for seq, count in counts.items() if seq > moved and seq not in ranges}
+            kept = {seq: n for seq, n in p.deliveries.items() if seq > moved and seq not in ranges}
             updates.append((moved, str(ranges), json.dumps(kept), read_to, p.room, read_to, member))
         _write(cursor, updates, dead)
         return _lowest(cursor, {p.room for p in by_member.values()})
@@ -98,18 +97,18 @@ def _merge(
     received: int, ranges: Ranges, progress: Progress, head: int
 ) -> tuple[int, Ranges, list[tuple[int, int, str]]]:
     """The stored cursor and set with what this process learned; never past the head."""
-    received = max(received, min(progress.received, head))
+    dead = [
+        (seq, tries, DeadLetter.Reason.MAX_DELIVER)
+        for seq, tries in progress.dead.items()
+        if seq > received and seq not in ranges  # else another device acknowledged it after all
+    ]
+    for seq in progress.dead:
+        ranges.add(seq)
     ranges.update(progress.acked)
-    dead = []
-    for seq, tries in progress.dead.items():
-        if seq > received and seq not in ranges:
-            dead.append((seq, tries, DeadLetter.Reason.MAX_DELIVER))
-            ranges.add(seq)
-    received = ranges.absorb(received)
+    received = ranges.absorb(max(received, min(progress.received, head)))
     while len(ranges) >= MAX_RANGES:
         lowest = received + 1
-        tries = (progress.deliveries or {}).get(lowest, 0)
-        dead.append((lowest, tries, DeadLetter.Reason.TOO_MANY_OPEN))
+        dead.append((lowest, progress.deliveries.get(lowest, 0), DeadLetter.Reason.TOO_MANY_OPEN))
         ranges.add(lowest)
         received = ranges.absorb(received)
     return received, ranges, dead

@@ -15,6 +15,7 @@ from django.db import connection, transaction
 
 from ..models import DeadLetter, Membership, Mention, Message, Room
 from .entries import now
+from .ranges import Ranges
 
 #: Entries trimmed in one transaction: nobody else's write waits for more than about 50 ms.
 SLICE = 500
@@ -82,19 +83,15 @@ def _older_than(room: Room, at: datetime, seconds: int) -> int:
 
 def _expire(room: Room, upto: int) -> None:
     behind = Membership.objects.select_for_update().filter(room=room, received__lt=upto).order_by("id")
-    letters = [
-        DeadLetter(
-            room=room,
-            user_id=member.user_id,
-            first=max(member.received + 1, room.first),
-            last=upto,
-            reason=DeadLetter.Reason.EXPIRED,
-        )
-        for member in behind
-    ]
-    if letters:
-        DeadLetter.objects.bulk_create(letters, ignore_conflicts=True)
-        behind.update(received=upto)
+    letters = []
+    for member in behind:
+        missed = list(Ranges.parse(member.acked).gaps(max(member.received, room.first - 1), upto))
+        if missed:
+            first, last = missed[0][0], missed[-1][1]
+            reason = DeadLetter.Reason.EXPIRED
+            letters.append(DeadLetter(room=room, user_id=member.user_id, first=first, last=last, reason=reason))
+    DeadLetter.objects.bulk_create(letters, ignore_conflicts=True)
+    behind.update(received=upto)
 
 
 def _empty(room: Room, upto: int) -> None:

@@ -17,6 +17,8 @@ from . import transport
 LIMIT = 4 * 2**20
 #: A socket that takes nothing for so many seconds is closed.
 STALL = 30.0
+#: A close frame that could not be sent for so many seconds is given up and the connection cut.
+GRACE = 5.0
 
 Send = Callable[[dict[str, Any]], Coroutine[Any, Any, None]]
 
@@ -59,6 +61,8 @@ class Outbox:
         """Close the connection after all that was put before; nothing is taken after that."""
         self._put({"type": "websocket.close", "code": code}, 0)
         self._ended = True
+        if self._task is not None:
+            asyncio.get_running_loop().call_later(GRACE, self._cut, self._task)
 
     def discard(self) -> None:
         """The connection is gone, or will be cut: forget what waits."""
@@ -134,9 +138,13 @@ class Outbox:
         else:
             self._watch = loop.call_later(left, self._check_stall)
 
+    def _cut(self, sending: asyncio.Task[None]) -> None:
+        if self._task is sending:
+            self.abort()
+
     def _too_slow(self, why: str) -> None:
-        self.discard()
-        self._ended = False  # the reason and the close frame may still go out
+        self._queue.clear()  # but for the reason and the close frame, which may still go out
+        self.size = 0
         if self.on_slow is not None:
             # Not from within a fan-out over the very sockets that this would remove.
             asyncio.get_running_loop().call_soon(self.on_slow, Close.TOO_SLOW, EventError("too_slow", why))

@@ -1,0 +1,462 @@
+"""The hub: the rooms and sockets of this process, and the clock that keeps them true.
+
+The database is the truth. The journal tells the hub what this process appended, hints tell
+what others did, and once a second a poll compares the heads of all open rooms, so that neither
+a lost hint nor a command in another process leaves a member behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Iterable, Sequence
+from typing import Any, TypeVar
+
+from django.db import connection
+
+from ..delivery import cursors, door, durability, log, pools, retention
+from ..delivery.cursors import Lowest, Progress
+from ..delivery.entries import Appended
+from ..delivery.journal import journal
+from ..errors import Close, EventError
+from ..services import people, rooms
+from . import hints
+from .control import Control
+from .member import Member
+from .room import Room
+
+logger = logging.getLogger("chat.hub")
+
+POLL = 1.0  #: seconds between two polls of heads
+FLUSH = 1.0  #: seconds between two writes of cursors
+FLUSH_SOON = 0.02  #: after a quiet second the first one is written at once
+RECHECK = 60.0  #: seconds in which every socket's rights are read again, and retention runs
+ROOMS_A_SOCKET = 1000
+HERE = 100  #: people named in the answer to `join`
+DRAIN = 10.0  #: seconds that a stop waits for the journal, and then for outboxes
+REMOVED_CODES = {"banned": Close.NOT_ALLOWED, "session_ended": Close.SESSION_ENDED}
+
+T = TypeVar("T")
+
+
+class Hub:
+    def __init__(self) -> None:
+        self.sockets: set[Any] = set()
+        self.rooms: dict[int, Room] = {}
+        self.stopping = False
+        self.redelivered = 0  #: entries and rounds sent again since the start
+        self.control = Control(self)
+        self.hints = hints.Hints(self._heard)
+        self._by_key: dict[tuple[str, str], Room] = {}
+        self._opening: dict[tuple[str, str], asyncio.Task[Room]] = {}
+        self._positions: dict[Any, dict[str, Room]] = {}
+        self._dirty: dict[int, Member] = {}
+        self._flushed_at = 0.0
+        self._flushing: asyncio.Task[None] | None = None
+        self._started: asyncio.Task[None] | None = None
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._seats = pools.Together(rooms.find_seats)
+
+    # -- Life
+
+    async def start(self) -> None:
+        """Ready for sockets. The control log's head is read before the first is let in. Any
+        caller may await this; it starts once."""
+        if self._started is None:
+            self._started = asyncio.create_task(self._start())
+        await asyncio.shield(self._started)
+
+    async def _start(self) -> None:
+        try:
+            await pools.read(lambda: durability.use_wal(connection))
+            await self.hints.start()
+            journal.listener = asyncio.get_running_loop(), self._appended
+            loop = asyncio.get_running_loop()
+            door.on_write = lambda appended: loop.call_soon_threadsafe(self._appended, appended)
+            await self._watch_control()
+        except BaseException:
+            self._started = None
+            raise
+        for work in (self._poll, self._sweep, self._recheck_all):
+            self.spawn(self._every(work))
+
+    async def stop(self) -> None:
+        """Store what was taken in, answer it, and send everyone away to come back (4001)."""
+        self.stopping = True
+        for socket in self.sockets:
+            socket.deaf = True
+        await self._within(DRAIN, journal.drain())
+        await self._within(DRAIN, self.flush())
+        for socket in list(self.sockets):
+            socket.close(Close.GOING_AWAY, EventError("unavailable", "the server is going away; come back"))
+        await self._within(2.0, asyncio.gather(*(socket.outbox.idle() for socket in list(self.sockets))))
+        await self.hints.stop()
+        for task in list(self._tasks):
+            task.cancel()
+
+    def now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """A task that is kept from the garbage collector and whose failure is logged."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return task
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            logger.error("a task of the hub failed", exc_info=failure)
+
+    async def _within(self, seconds: float, work: Any) -> None:
+        try:
+            await asyncio.wait_for(work, seconds)
+        except Exception as failure:
+            logger.warning("while stopping: %r", failure)
+
+    async def _every(self, work: Callable[[], Coroutine[Any, Any, float]]) -> None:
+        """Run `work` for ever; it returns the seconds to its next turn."""
+        while True:
+            try:
+                pause = await work()
+            except Exception:
+                logger.exception("%s failed; it is tried again", work.__name__)
+                pause = POLL
+            await asyncio.sleep(pause)
+
+    # -- Sockets
+
+    def register(self, socket: Any) -> None:
+        """Know a socket. Before its rights are read, so that a loss of them in between finds it."""
+        self.sockets.add(socket)
+
+    def unregister(self, socket: Any) -> None:
+        self.sockets.discard(socket)
+        for slug in list(self._positions.get(socket, ())):
+            self.leave(socket, slug)
+        self._positions.pop(socket, None)
+        socket.outbox.discard()
+
+    def sockets_of(self, users: Iterable[int]) -> list[Any]:
+        wanted = set(users)
+        return [each for each in self.sockets if each.user is not None and each.user.id in wanted]
+
+    # -- Joining and leaving
+
+    async def join(
+        self,
+        socket: Any,
+        slug: str,
+        *,
+        after: int | None = None,
+        epoch: str | None = None,
+        after_client_id: str | None = None,
+        ack: bool = True,
+    ) -> tuple[dict[str, Any], Callable[[], None]]:
+        """Give a socket its place in a room.
+
+        Returns the answer to `join` and a function that begins to send: the caller calls it
+        once the answer is in the outbox. Raises `not_found`, `banned`, `kicked`,
+        `unavailable`, `rate_limited` (1,000 rooms a socket), `bad_data`.
+        """
+        key = (socket.namespace_path, slug)
+        joined = self._positions.setdefault(socket, {})
+        if slug not in joined and len(joined) >= ROOMS_A_SOCKET:
+            raise EventError("rate_limited", f"a socket can be in {ROOMS_A_SOCKET} rooms", retry_after=60)
+        if key not in self._by_key:
+            # The same questions for a room that is hidden as for one that does not exist.
+            await self._seat(key, socket.user.id)
+        room = await self._open(key)
+        joining = room.expect(socket)
+        try:
+            seat = await self._seat(key, socket.user.id)
+            await room.reach(seat.head)
+            start_after, reset = await self._where(room, seat, after, epoch, after_client_id)
+            if joining.refusal is not None:
+                raise joining.refusal
+            if not room.live or socket not in self.sockets:
+                raise EventError("unavailable", f"{slug!r} was reset; join again")
+            position = room.admit(socket, seat, start_after, ack)
+            joined[slug] = room
+        finally:
+            room.joining.pop(socket, None)
+            self._close_unused(room)
+        first = self._first(seat)
+        answer: dict[str, Any] = {
+            "room": slug,
+            "head": room.head,
+            "first": first,
+            "cursor": position.member.received,
+            "epoch": room.epoch,
+            "ordering": room.ordering,
+            "here": room.here(HERE),
+            "here_count": len(room.members),
+            **room.receipts(),
+        }
+        if reset:
+            answer["reset"] = True
+        return answer, position.start
+
+    def leave(self, socket: Any, slug: str) -> bool:
+        """Stop listening. False where the socket had not joined."""
+        room = self._positions.get(socket, {}).pop(slug, None)
+        if room is None:
+            return False
+        room.leave(socket)
+        self._close_unused(room)
+        return True
+
+    async def _seat(self, key: tuple[str, str], user: int) -> rooms.Seat:
+        seat = await self._seats((*key, user))
+        return seat if seat is not None else await pools.write(rooms.take_seat, *key, user)
+
+    async def _where(
+        self, room: Room, seat: rooms.Seat, after: int | None, epoch: str | None, after_client_id: str | None
+    ) -> tuple[int, bool]:
+        """Where to begin, and whether the client has to drop what it kept."""
+        lowest = self._first(seat) - 1
+        cursor = max(seat.received, lowest)
+        if after is None:
+            return cursor, False
+        if after > seat.head or (epoch is not None and epoch != seat.epoch):
+            return cursor, True
+        if after_client_id is not None and after > 0:
+            if await pools.read(log.client_id_at, room.id, after) != after_client_id:
+                return cursor, True
+        return (lowest, True) if after < lowest else (after, False)
+
+    def _first(self, seat: rooms.Seat) -> int:
+        """The first entry that this member may have."""
+        return max(seat.first, seat.joined_at_seq + 1) if seat.history_from_join else seat.first
+
+    async def _open(self, key: tuple[str, str]) -> Room:
+        room = self._by_key.get(key)
+        if room is not None:
+            return room
+        if key not in self._opening:
+            self._opening[key] = task = self.spawn(self._open_room(key))
+            task.add_done_callback(lambda _: self._opening.pop(key, None))
+        return await asyncio.shield(self._opening[key])
+
+    async def _open_room(self, key: tuple[str, str]) -> Room:
+        """Join the group first, then read the head, then let sockets in: nothing falls between."""
+        state = await pools.read(log.state, *key)
+        if state is None:
+            raise EventError("not_found", f"there is no room {key[1]!r}, or it is not open to you")
+        await self.hints.join(hints.group(state.id))
+        state = await pools.read(log.state, *key)
+        assert state is not None
+        room = self.rooms[state.id] = self._by_key[key] = Room(self, state)
+        return room
+
+    def _close_unused(self, room: Room) -> None:
+        if not room.in_use and room.live and room is not self.control.room:
+            self.drop(room)
+
+    def drop(self, room: Room) -> None:
+        """Forget a room of this process; the next join opens it anew."""
+        room.end()
+        if self.rooms.get(room.id) is room:
+            del self.rooms[room.id], self._by_key[room.key]
+            self.spawn(self._leave_group(room.id))
+
+    async def _leave_group(self, room_id: int) -> None:
+        await asyncio.sleep(0)
+        if room_id not in self.rooms:
+            await self.hints.leave(hints.group(room_id))
+
+    async def _watch_control(self) -> None:
+        self.control.room = await self._open(door.CONTROL)
+
+    # -- Cursors
+
+    def received(self, socket: Any, slug: str, what: int | list[int]) -> None:
+        """Acknowledge. Raises `not_found` where the socket had not joined, `bad_data`."""
+        self._position(socket, slug).acknowledge(what)
+
+    def read(self, socket: Any, slug: str, seq: int) -> None:
+        position = self._position(socket, slug)
+        if seq > position.room.head:
+            raise EventError("bad_data", f"{slug!r} has no entry {seq}; its head is {position.room.head}", field="seq")
+        position.member.read_to(seq)
+
+    def _position(self, socket: Any, slug: str) -> Any:
+        room = self._positions.get(socket, {}).get(slug)
+        if room is None:
+            raise EventError("not_found", f"this socket has not joined {slug!r}", field=slug)
+        return room.positions[socket]
+
+    def touch(self, member: Member) -> None:
+        """A cursor moved: it is written with the next flush."""
+        self._dirty[member.id] = member
+        if self._flushing is None and not self.stopping:
+            self._flushing = self.spawn(self._flush_soon())
+
+    async def _flush_soon(self) -> None:
+        try:
+            await asyncio.sleep(max(FLUSH_SOON, self._flushed_at + FLUSH - self.now()))
+            await self.flush()
+        finally:
+            self._flushing = None
+        if self._dirty and not self.stopping:
+            self._flushing = self.spawn(self._flush_soon())
+
+    async def flush(self) -> None:
+        """Write the dirty cursors in one transaction. They stay dirty until it has committed."""
+        self._flushed_at = self.now()
+        dirty, self._dirty = self._dirty, {}
+        if not dirty:
+            return
+        progress = {member.id: member.progress() for member in dirty.values()}
+        try:
+            lowest: dict[int, Lowest] = await pools.write(cursors.flush, list(progress.values()))
+        except Exception as failure:
+            logger.warning("%d cursors could not be written yet: %s", len(dirty), failure)
+            self._dirty = {**dirty, **self._dirty}
+            return
+        for member in dirty.values():
+            member.written(progress[member.id])
+        for room_id, receipts in lowest.items():
+            if (room := self.rooms.get(room_id)) is not None:
+                room.tell(receipts)
+
+    # -- News
+
+    def _appended(self, appended: list[Appended]) -> None:
+        """From the journal, after a commit of this process."""
+        for each in appended:
+            room = self.rooms.get(each.room_id)
+            if room is not None:
+                room.offer(each.epoch, each.first, each.last, each.entries)
+            self.hints.publish(
+                hints.SITE if (each.namespace, each.slug) == door.CONTROL else hints.group(each.room_id),
+                {"room": each.room_id, "epoch": each.epoch, "first": each.first, "last": each.last},
+            )
+
+    def _heard(self, hint: dict[str, Any]) -> None:
+        """From another process. Only where to look; but for events, which have no history."""
+        if "emit" in hint:
+            self.emit_here(**hint["emit"])
+        elif (room := self.rooms.get(hint["room"])) is not None:
+            room.offer(hint["epoch"], hint["first"], hint["last"])
+
+    async def _poll(self) -> float:
+        before = {room.id: room.head for room in self.rooms.values()}
+        seen = await pools.poll(log.heads, list(before))
+        for room_id, head in before.items():
+            room = self.rooms.get(room_id)
+            if room is None or not room.live:
+                continue
+            if room_id in seen:
+                room.polled(seen[room_id], head)
+            else:
+                room.lose("it is gone")
+        if self.control.room is None or not self.control.room.live:
+            # This process was away too long to know what it missed.
+            await self._watch_control()
+            self.close_all("this process was paused for too long; come back")
+        return POLL
+
+    def close_all(self, why: str) -> None:
+        for socket in list(self.sockets):
+            socket.close(Close.GOING_AWAY, EventError("unavailable", why))
+
+    async def _sweep(self) -> float:
+        now = self.now()
+        for room in list(self.rooms.values()):
+            room.sweep(now)
+        self.control.sweep()
+        return self._sweep_pause()
+
+    def _sweep_pause(self) -> float:
+        """Once a second, or often enough for the shortest `ack_wait` of an open room."""
+        shortest = min((room.ack_wait for room in self.rooms.values() if room.restless), default=POLL)
+        return min(POLL, max(0.05, shortest / 4))
+
+    # -- Events without history
+
+    def emit(
+        self,
+        namespace: str,
+        event: str,
+        data: Any,
+        *,
+        to: str | None = None,
+        user: int | None = None,
+        except_: Sequence[Any] = (),
+    ) -> None:
+        """To the sockets of a room, of a person, or of the whole namespace, in every process."""
+        message = {"namespace": namespace, "event": event, "data": data, "to": to, "user": user}
+        self.emit_here(**message, except_=except_)
+        self.hints.publish(hints.SITE, {"emit": message})
+
+    def emit_here(
+        self,
+        namespace: str,
+        event: str,
+        data: Any,
+        to: str | None = None,
+        user: int | None = None,
+        except_: Sequence[Any] = (),
+    ) -> None:
+        if to is not None:
+            if (room := self._by_key.get((namespace, to))) is not None:
+                room.emit(event, data, except_)
+            return
+        sockets = self.sockets if user is None else self.sockets_of([user])
+        for socket in sockets:
+            if socket.namespace_path == namespace and socket not in except_:
+                socket.outbox.put(socket.outbox.wire.event(event, data))
+
+    def typing(self, socket: Any, slug: str) -> None:
+        self._position(socket, slug)
+        user = {"id": socket.user.id, "name": socket.user.name}
+        data = {"room": slug, "user": user}
+        self.emit(socket.namespace_path, "typing", data, to=slug, except_=[socket])
+
+    # -- Rights
+
+    def obey(self, data: dict[str, Any]) -> None:
+        self.control.obey(data)
+
+    async def recheck(self, sockets: Iterable[Any]) -> None:
+        """Read these sockets' rights again, in one go, and close those that have lost them."""
+        some = [socket for socket in sockets if socket.rights is not None and socket.closed is None]
+        if not some:
+            return
+        for socket, rights in zip(some, await pools.read(people.recheck, [s.rights for s in some]), strict=True):
+            if isinstance(rights, EventError):
+                socket.close(REMOVED_CODES.get(rights.code, Close.NOT_ALLOWED), rights)
+            elif rights != socket.rights:
+                socket.rights = rights
+
+    async def _recheck_all(self) -> float:
+        """Once a minute: finds what no signal told, such as `QuerySet.update()` and raw SQL."""
+        await self.recheck(list(self.sockets))
+        for room in list(self.rooms.values()):
+            await self._recheck_members(room)
+        for room_id in await pools.read(retention.due):
+            while await pools.write(retention.trim_slice, room_id) is not None:
+                pass
+        return RECHECK
+
+    async def _recheck_members(self, room: Room) -> None:
+        users = list(room.members)
+        seats = await pools.read(rooms.find_seats, [(*room.key, user) for user in users])
+        for user, seat in zip(users, seats, strict=True):
+            if seat is None:
+                room.expel(user, "kicked")
+            elif isinstance(seat, EventError):
+                room.expel(user, "banned" if seat.code == "banned" else "kicked")
+
+
+_hub: Hub | None = None
+
+
+def get_hub() -> Hub:
+    """This process's hub."""
+    global _hub
+    if _hub is None:
+        _hub = Hub()
+    return _hub
