@@ -80,7 +80,9 @@ class Handler:
 
     def _shape(self, name: str, parameters: list[inspect.Parameter], hints: dict[str, Any]) -> Any:
         if self.whole:
-            return dict[Slug, hints[parameters[-1].name]]  # type: ignore[misc]
+            # In a struct, since msgspec analyses any other type again at every call.
+            whole = dict[Slug, hints[parameters[-1].name]]  # type: ignore[misc]
+            return msgspec.defstruct(name, [("data", whole)])
         fields: list[Any] = [
             (each.name, hints[each.name])
             if each.default is each.empty
@@ -94,15 +96,16 @@ class Handler:
         if data is None:
             data = {}
         try:
-            checked = msgspec.convert(data, self.shape)
+            checked = msgspec.convert({"data": data} if self.whole else data, self.shape)
         except msgspec.ValidationError as error:
             raise self._refusal(data, str(error)) from None
-        if not self.whole:
-            checked = msgspec.structs.asdict(checked)
-            for name, test in self.checks:
-                if checked[name] is not None:
-                    test(name, checked[name])
-        return self.function(namespace, socket, **checked)
+        if self.whole:
+            return self.function(namespace, socket, **checked.data)
+        values = msgspec.structs.asdict(checked)
+        for name, test in self.checks:
+            if values[name] is not None:
+                test(name, values[name])
+        return self.function(namespace, socket, **values)
 
     def room_of(self, data: Any) -> str | None:
         if self.room is None or not isinstance(data, dict):
@@ -111,7 +114,7 @@ class Handler:
         return room if isinstance(room, str) else None
 
     def _refusal(self, data: Any, message: str) -> EventError:
-        if self.whole and isinstance(data, dict):
+        if self.whole:
             return self._whole_refusal(data)
         if missing := re.search(r"missing required field `(\w+)`\Z", message):
             field, problem = missing[1], "is missing"
@@ -121,14 +124,16 @@ class Handler:
             return EventError("bad_data", f"`data`: {message}", field="data")
         return EventError("bad_data", _explain(field, problem, self.descriptions.get(field)), field=field)
 
-    def _whole_refusal(self, data: dict[Any, Any]) -> EventError:
-        for key, value in data.items():
+    def _whole_refusal(self, data: Any) -> EventError:
+        """msgspec doesn't tell which key was wrong, so that each is tried."""
+        for key, value in data.items() if isinstance(data, dict) else ():
             try:
-                msgspec.convert({key: value}, self.shape)
+                msgspec.convert({"data": {key: value}}, self.shape)
             except msgspec.ValidationError as error:
-                problem = str(error).partition(" - at ")[0]
-                return EventError("bad_data", _explain(key[:64], problem, None), field=key[:64])
-        return EventError("bad_data", field="data")
+                field, problem = key[:64], str(error).partition(" - at ")[0]
+                right = _description(Slug) if "regex" in problem else None
+                return EventError("bad_data", _explain(field, problem, right), field=field)
+        return EventError("bad_data", "`data` must be an object", field="data")
 
 
 def _extras(hint: Any, kind: type) -> list[Any]:
