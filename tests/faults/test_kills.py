@@ -16,21 +16,35 @@ from tests.support import check
 
 
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(("kind", "messages", "kills"), [("daphne", 5_000, 10), ("uvicorn", 5_000, 10)])
+@pytest.mark.parametrize(
+    ("kind", "database", "messages", "kills"),
+    [
+        ("daphne", "sqlite", 5_000, 10),
+        ("uvicorn", "sqlite", 5_000, 10),
+        ("uvicorn", "postgres", 1_000, 3),
+    ],
+)
 async def test_every_acknowledged_message_is_received_once_by_all_in_one_order_across_sigkills(
-    make_server: MakeServer, kind: str, messages: int, kills: int
+    request: pytest.FixtureRequest,
+    make_server: MakeServer,
+    kind: str,
+    database: str,
+    messages: int,
+    kills: int,
 ) -> None:
     seed = int(os.environ.get("FAULT_SEED") or random.SystemRandom().randrange(1_000_000))
     messages = int(os.environ.get("FAULT_MESSAGES") or messages)
     kills = int(os.environ.get("FAULT_KILLS") or kills)
-    server = make_server(kind, env={"RATE_LIMIT": "off"}).start()
+    url = request.getfixturevalue("postgres_url") if database == "postgres" else ""
+    server = make_server(kind, database_url=url, env={"RATE_LIMIT": "off"}).start()
     talk = Conversation(server, seed, messages=messages, kills=kills)
 
     history = await talk.run()
 
+    deliveries = sum(map(len, history.deliveries.values()))
     print(f"seed {seed}: {messages} messages, {kills} kills, {talk.lost_answers} lost answers,")
     print(
-        f"{talk.connections} connections of senders, {sum(map(len, history.deliveries.values()))} deliveries"
+        f"{talk.connections} connections of senders, {deliveries} deliveries to {len(history.joined)} members"
     )
     findings = check(history)
     assert not findings, "\n".join(map(str, findings[:20]))

@@ -185,13 +185,7 @@ class Server:
 
     def manage(self, *arguments: str) -> str:
         """Runs a management command on this server's database; returns what it prints."""
-        done = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
-        if done.returncode:
-            raise RuntimeError(f"manage.py {' '.join(arguments)}: {done.stderr}")
-        return done.stdout.strip()
+        return manage(self.environment, *arguments)
 
     def migrate(self) -> None:
         if self._migrated:
@@ -301,6 +295,16 @@ def environment(database_url: str) -> dict[str, str]:
     }
 
 
+def manage(env: Mapping[str, str], *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT, env=env, capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    if done.returncode:
+        raise RuntimeError(f"manage.py {' '.join(arguments)}: {done.stderr}")
+    return done.stdout.strip()
+
+
 def database_settings(url: str) -> dict[str, Any]:
     """What the server's settings make of this URL."""
     import dj_database_url
@@ -321,10 +325,7 @@ def migrated_file() -> Path:
     global _migrated
     if _migrated is None:
         path = Path(tempfile.mkdtemp(prefix="chatsite-")) / "template.sqlite3"
-        subprocess.run(
-            [sys.executable, "manage.py", "migrate", "--verbosity=0"],
-            cwd=ROOT, env=environment(f"sqlite:///{path}"), check=True,
-        )  # fmt: skip
+        manage(environment(f"sqlite:///{path}"), "migrate", "--verbosity=0")
         _migrated = path
     return _migrated
 
