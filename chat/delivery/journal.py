@@ -183,7 +183,9 @@ _NOTHING: Any = object()
 
 def refuse_inside_transaction() -> None:
     if connection.in_atomic_block:
-        raise RuntimeError("inside a transaction use chat.delivery.door.write(): the journal would wait for it")
+        raise RuntimeError(
+            "inside a transaction use chat.delivery.door.write(): the journal would wait for it"
+        )
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: Any) -> None:
@@ -301,7 +303,9 @@ def _may_pass(error: DatabaseError | InterfaceError) -> bool:
 
 def _unavailable(drafts: Sequence[Draft], outage: Exception) -> list[Answer]:
     logger.error("%d messages refused, the database is unavailable: %s", len(drafts), outage)
-    return [_refuse(draft, EventError("unavailable", "the message could not be stored now")) for draft in drafts]
+    return [
+        _refuse(draft, EventError("unavailable", "the message could not be stored now")) for draft in drafts
+    ]
 
 
 def _internal(failure: BaseException) -> EventError:

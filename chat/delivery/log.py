@@ -56,7 +56,9 @@ class _Target:
     deleted: bool
 
 
-def append(drafts: Sequence[Draft], *, skip_locked: bool = False) -> tuple[list[Receipt | EventError], list[Appended]]:
+def append(
+    drafts: Sequence[Draft], *, skip_locked: bool = False
+) -> tuple[list[Receipt | EventError], list[Appended]]:
     """Append drafts in their order; must run inside a transaction on this connection.
 
     Returns an answer for each draft and, by room, what was appended. With `skip_locked` a

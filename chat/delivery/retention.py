@@ -62,7 +62,9 @@ def _last_to_trim(room: Room, at: datetime) -> int:
         *([room.head - room.retain_entries] if room.retain_entries is not None else []),
         *([_older_than(room, at, room.retain_seconds)] if room.retain_seconds is not None else []),
     ]
-    lowest = Membership.objects.filter(room=room).order_by("received").values_list("received", flat=True).first()
+    lowest = (
+        Membership.objects.filter(room=room).order_by("received").values_list("received", flat=True).first()
+    )
     received = room.head if lowest is None else lowest
     seen = min(max(allowed), received) if allowed else 0
     expired = _older_than(room, at, room.expire_seconds) if room.expire_seconds is not None else 0
@@ -89,7 +91,9 @@ def _expire(room: Room, upto: int) -> None:
         if missed:
             first, last = missed[0][0], missed[-1][1]
             reason = DeadLetter.Reason.EXPIRED
-            letters.append(DeadLetter(room=room, user_id=member.user_id, first=first, last=last, reason=reason))
+            letters.append(
+                DeadLetter(room=room, user_id=member.user_id, first=first, last=last, reason=reason)
+            )
     DeadLetter.objects.bulk_create(letters, ignore_conflicts=True)
     behind.update(received=upto)
 

@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from django.db import connection
 
 from ..delivery import cursors, door, durability, log, pools, retention
-from ..delivery.cursors import Lowest, Progress
+from ..delivery.cursors import Lowest
 from ..delivery.entries import Appended
 from ..delivery.journal import journal
 from ..errors import Close, EventError
@@ -64,7 +64,8 @@ class Hub:
         caller may await this; it starts once."""
         if self._started is None:
             self._started = asyncio.create_task(self._start())
-        await asyncio.shield(self._started)
+        if not self._started.done():
+            await asyncio.shield(self._started)
 
     async def _start(self) -> None:
         try:
@@ -278,7 +279,9 @@ class Hub:
     def read(self, socket: Any, slug: str, seq: int) -> None:
         position = self._position(socket, slug)
         if seq > position.room.head:
-            raise EventError("bad_data", f"{slug!r} has no entry {seq}; its head is {position.room.head}", field="seq")
+            raise EventError(
+                "bad_data", f"{slug!r} has no entry {seq}; its head is {position.room.head}", field="seq"
+            )
         position.member.read_to(seq)
 
     def _position(self, socket: Any, slug: str) -> Any:
@@ -425,7 +428,9 @@ class Hub:
         some = [socket for socket in sockets if socket.rights is not None and socket.closed is None]
         if not some:
             return
-        for socket, rights in zip(some, await pools.read(people.recheck, [s.rights for s in some]), strict=True):
+        for socket, rights in zip(
+            some, await pools.read(people.recheck, [s.rights for s in some]), strict=True
+        ):
             if isinstance(rights, EventError):
                 socket.close(REMOVED_CODES.get(rights.code, Close.NOT_ALLOWED), rights)
             elif rights != socket.rights:

@@ -299,5 +299,3 @@ class _Open:
 def _beyond(slug: str, seq: int, sent: int) -> EventError:
     message = f"{seq} was never sent to you in {slug!r}; the last entry sent is {sent}"
     return EventError("bad_data", message, field=slug)
-
-

@@ -259,7 +259,9 @@ class Room:
 
     def tell(self, lowest: Lowest) -> None:
         """Receipts: the lowest cursors of all members, when they rose, at most once a second."""
-        self._lowest = Lowest(max(lowest.received, self._lowest.received), max(lowest.read, self._lowest.read))
+        self._lowest = Lowest(
+            max(lowest.received, self._lowest.received), max(lowest.read, self._lowest.read)
+        )
         now = self.hub.now()
         if self._lowest != self._told and now - self._told_at >= PAUSE and self.positions:
             self._told, self._told_at = self._lowest, now

@@ -89,9 +89,7 @@ class DeadLetter(models.Model):
         EXPIRED = "expired", "trimmed before it was received"
 
     room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="dead_letters")
-    user = models.ForeignKey(
-        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="dead_letters"
-    )
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="dead_letters")
     first = models.BigIntegerField()
     last = models.BigIntegerField()
     attempts = models.PositiveIntegerField(default=0)
