@@ -8,7 +8,7 @@ from functools import cache
 from typing import Any
 
 from django.conf import settings
-from django.http import parse_cookie
+from django.http import HttpRequest, parse_cookie
 from django.http.request import split_domain_port, validate_host
 
 from chat.errors import EventError
@@ -87,6 +87,12 @@ class Handshake:
 
     def _header(self, name: str) -> str:
         return self._headers.get(name, "")
+
+
+def client_address(request: HttpRequest) -> str:
+    """The address for which wrong passwords are counted (see AXES_CLIENT_IP_CALLABLE)."""
+    peer = {"client": (request.META.get("REMOTE_ADDR", ""), 0), "headers": []}
+    return Handshake(getattr(request, "scope", peer)).address.partition("/")[0]
 
 
 def parse_origin(origin: str) -> Origin | None:

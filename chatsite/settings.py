@@ -18,13 +18,15 @@ HOST = env.host()
 PORT = env.port()
 ALLOWED_HOSTS = env.hosts(default=[".localhost", "127.0.0.1", "[::1]"])
 
-# Read by chat (docs/settings.md):
+# Read by chat:
 # Origins, beside the site's own, from which a browser may open a socket with a session cookie.
 ALLOWED_ORIGINS: list[str] = env.origins()
 # Addresses and networks (strings for `ipaddress`) whose X-Forwarded-… headers are believed.
 TRUSTED_PROXIES: list[str] = env.proxies()
 # A person's token bucket: (events a second, burst); None turns every rate limit off.
 RATE_LIMIT: tuple[float, int] | None = env.rate_limit()
+# Whether everyone signed in may make rooms.
+ROOM_CREATION = True
 
 INSTALLED_APPS = [
     "chat",
@@ -112,6 +114,7 @@ LOGOUT_REDIRECT_URL = "login"
 # together: nobody can lock out someone else.
 AXES_FAILURE_LIMIT = 10
 AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_CLIENT_IP_CALLABLE = "chat.origin.client_address"
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True

@@ -5,9 +5,11 @@ from django.contrib.auth import views as auth
 from django.urls import path
 from django.views.generic import RedirectView
 
-from chat.views import accounts, health
+from chat.views import accounts, health, pages
 
 urlpatterns = [
+    path("", pages.home, name="home"),
+    path("rooms/<str:slug>/", pages.room, name="room"),
     path("accounts/login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
     path("accounts/signup/", accounts.SignUp.as_view(), name="signup"),
@@ -22,13 +24,3 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
 ]
-
-try:
-    from chat.views import pages
-except ImportError:
-    pass
-else:
-    urlpatterns += [
-        path("", pages.home, name="home"),
-        path("rooms/<slug:slug>/", pages.room, name="room"),
-    ]

@@ -48,13 +48,11 @@ def test_who_signs_up_is_signed_in_and_comes_to_the_rooms(client: Client) -> Non
     assert client.session["_auth_user_id"] == str(User.objects.get(username="Dora").pk)
 
 
-@pytest.mark.parametrize("name", ["alice", "Alice", "ALICE", "a1ice", "aIice", "system", "System", "sy5tem"])
+@pytest.mark.parametrize("name", ["alice", "Alice", "ALICE", "a1ice", "aIice", "system", "System"])
 def test_a_name_that_is_taken_or_reads_like_one_is_refused(client: Client, alice: User, name: str) -> None:
     people = User.objects.count()
-    answer = sign_up(client, name)
-    refused = name != "sy5tem"  # a 5 is no s
-    assert (answer.status_code == 200) == refused
-    assert User.objects.count() == people + (not refused)
+    assert sign_up(client, name).context["form"].errors["username"]
+    assert User.objects.count() == people
 
 
 @pytest.mark.parametrize(

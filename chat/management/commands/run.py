@@ -63,7 +63,9 @@ def check_free(host: str, port: int) -> None:
     try:
         socket.create_server((host, port), family=family).close()
     except OSError as error:
-        raise CommandError(f"HOST {host}, PORT {port}: {error.strerror}. Give others.") from None
+        # The name of the error alone; its text repeats the address.
+        reason = os.strerror(error.errno) if error.errno else error
+        raise CommandError(f"HOST {host}, PORT {port}: {reason}. Give others.") from None
 
 
 def daphne_arguments(host: str, port: int) -> list[str]:
