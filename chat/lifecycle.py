@@ -46,7 +46,7 @@ def begin_on_daphne() -> None:
     if "daphne.server" in sys.modules:
         from twisted.internet import reactor
 
-        reactor.callWhenRunning(_begin_soon)  # type: ignore[attr-defined]
+        reactor.callWhenRunning(_begin_soon)
 
 
 def _begin_soon() -> None:
@@ -63,7 +63,7 @@ def _stop_first() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         then = signal.getsignal(number)
-        loop.add_signal_handler(number, lambda number=number, then=then: _stop(loop, number, then))
+        loop.add_signal_handler(number, _stop, loop, number, then)
 
 
 def _stop(loop: asyncio.AbstractEventLoop, number: int, then: Any) -> None:

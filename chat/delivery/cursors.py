@@ -95,7 +95,7 @@ def _lock(cursor: Any, members: list[int]) -> list[tuple[Any, ...]]:
 
 def _merge(
     received: int, ranges: Ranges, progress: Progress, head: int
-) -> tuple[int, Ranges, list[tuple[int, int, str]]]:
+) -> tuple[int, Ranges, list[tuple[int, int, DeadLetter.Reason]]]:
     """The stored cursor and set with what this process learned; never past the head."""
     dead = [
         (seq, tries, DeadLetter.Reason.MAX_DELIVER)

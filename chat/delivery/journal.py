@@ -21,6 +21,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from ..errors import EventError
 from . import log
 from .entries import Appended, Draft, Receipt
+from .log import Answer
 
 logger = logging.getLogger("chat.delivery")
 
@@ -36,7 +37,6 @@ LOCK_TIMEOUT_MS = 100
 #: the writer would wait at each step while the event loop is busy.
 SWITCH_INTERVAL = 0.0005
 
-Answer = Receipt | EventError
 Listener = Callable[[list[Appended]], None]
 
 
@@ -183,9 +183,7 @@ _NOTHING: Any = object()
 
 def refuse_inside_transaction() -> None:
     if connection.in_atomic_block:
-        raise RuntimeError(
-            "inside a transaction use chat.delivery.door.write(): the journal would wait for it"
-        )
+        raise RuntimeError("inside a transaction use door.write(): the journal would wait for this one")
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: Any) -> None:
@@ -303,9 +301,8 @@ def _may_pass(error: DatabaseError | InterfaceError) -> bool:
 
 def _unavailable(drafts: Sequence[Draft], outage: Exception) -> list[Answer]:
     logger.error("%d messages refused, the database is unavailable: %s", len(drafts), outage)
-    return [
-        _refuse(draft, EventError("unavailable", "the message could not be stored now")) for draft in drafts
-    ]
+    refusal = EventError("unavailable", "the message could not be stored now")
+    return [_refuse(draft, refusal) for draft in drafts]
 
 
 def _internal(failure: BaseException) -> EventError:

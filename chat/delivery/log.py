@@ -33,6 +33,8 @@ PAGE = 500
 
 # -- Appending
 
+Answer = Receipt | EventError
+
 
 @dataclass(slots=True)
 class _Room:
@@ -56,9 +58,7 @@ class _Target:
     deleted: bool
 
 
-def append(
-    drafts: Sequence[Draft], *, skip_locked: bool = False
-) -> tuple[list[Receipt | EventError], list[Appended]]:
+def append(drafts: Sequence[Draft], *, skip_locked: bool = False) -> tuple[list[Answer], list[Appended]]:
     """Append drafts in their order; must run inside a transaction on this connection.
 
     Returns an answer for each draft and, by room, what was appended. With `skip_locked` a
@@ -109,7 +109,7 @@ class _Append:
             f" ORDER BY r.id{_for_update(skip_locked)}",
             [value for key in keys for value in key],
         )
-        return {(row[1], row[2]): _Room(*row[:7], bool(row[7]), bool(row[8])) for row in rows}
+        return {(row[1], row[2]): _Room(*row) for row in rows}
 
     def _passed_over(self, drafts: Sequence[Draft]) -> frozenset[tuple[str, str]]:
         missing = {(d.namespace, d.room) for d in drafts} - self.rooms.keys()
@@ -175,7 +175,7 @@ class _Append:
 
     # One draft after the other, in their order
 
-    def judge(self, draft: Draft) -> Receipt | EventError:
+    def judge(self, draft: Draft) -> Answer:
         """Number a draft or say why not. A known client_id is answered before rights are
         checked: whoever sent it, lost the ack and was kicked since gets the first answer."""
         try:

@@ -89,11 +89,9 @@ def _expire(room: Room, upto: int) -> None:
     for member in behind:
         missed = list(Ranges.parse(member.acked).gaps(max(member.received, room.first - 1), upto))
         if missed:
-            first, last = missed[0][0], missed[-1][1]
-            reason = DeadLetter.Reason.EXPIRED
-            letters.append(
-                DeadLetter(room=room, user_id=member.user_id, first=first, last=last, reason=reason)
-            )
+            letter = DeadLetter(room=room, user_id=member.user_id, reason=DeadLetter.Reason.EXPIRED)
+            letter.first, letter.last = missed[0][0], missed[-1][1]
+            letters.append(letter)
     DeadLetter.objects.bulk_create(letters, ignore_conflicts=True)
     behind.update(received=upto)
 

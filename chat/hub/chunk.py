@@ -105,5 +105,5 @@ def _tombstone(entry: Entry, deletion: Entry) -> dict[str, Any]:
     deleted: dict[str, Any] = {"by": deletion.sender.as_dict(), "at": deletion.at}
     if deletion.data.get("reason"):
         deleted["reason"] = deletion.data["reason"]
-    kept = {key: entry.data[key] for key in ("client_id", "target") if key in entry.data}
+    kept: dict[str, Any] = {key: entry.data[key] for key in ("client_id", "target") if key in entry.data}
     return {**kept, "deleted": deleted}

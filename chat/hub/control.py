@@ -7,6 +7,7 @@ the poll makes them certain.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ class Control:
         self._hub = hub
         self.room: Room | None = None
         self._doubtful: set[Any] = set()
-        self._acts = {"recheck": self._recheck, "added": self._added, "emit": self._emit}
+        self._acts: dict[str, Callable[..., None]] = {
+            "recheck": self._recheck,
+            "added": self._added,
+            "emit": self._emit,
+        }
 
     def obey(self, data: dict[str, Any]) -> None:
         act = self._acts.get(data.get("act", ""))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Iterable, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from django.db import connection
@@ -73,7 +74,7 @@ class Hub:
             await self.hints.start()
             journal.listener = asyncio.get_running_loop(), self._appended
             loop = asyncio.get_running_loop()
-            door.on_write = lambda appended: loop.call_soon_threadsafe(self._appended, appended)
+            door.on_write = partial(_call_soon, loop, self._appended)
             await self._watch_control()
         except BaseException:
             self._started = None
@@ -222,9 +223,9 @@ class Hub:
             return cursor, False
         if after > seat.head or (epoch is not None and epoch != seat.epoch):
             return cursor, True
-        if after_client_id is not None and after > 0:
-            if await pools.read(log.client_id_at, room.id, after) != after_client_id:
-                return cursor, True
+        known = after_client_id is not None and after > 0
+        if known and await pools.read(log.client_id_at, room.id, after) != after_client_id:
+            return cursor, True
         return (lowest, True) if after < lowest else (after, False)
 
     def _first(self, seat: rooms.Seat) -> int:
@@ -279,9 +280,8 @@ class Hub:
     def read(self, socket: Any, slug: str, seq: int) -> None:
         position = self._position(socket, slug)
         if seq > position.room.head:
-            raise EventError(
-                "bad_data", f"{slug!r} has no entry {seq}; its head is {position.room.head}", field="seq"
-            )
+            message = f"{slug!r} has no entry {seq}; its head is {position.room.head}"
+            raise EventError("bad_data", message, field="seq")
         position.member.read_to(seq)
 
     def _position(self, socket: Any, slug: str) -> Any:
@@ -428,9 +428,8 @@ class Hub:
         some = [socket for socket in sockets if socket.rights is not None and socket.closed is None]
         if not some:
             return
-        for socket, rights in zip(
-            some, await pools.read(people.recheck, [s.rights for s in some]), strict=True
-        ):
+        found = await pools.read(people.recheck, [socket.rights for socket in some])
+        for socket, rights in zip(some, found, strict=True):
             if isinstance(rights, EventError):
                 socket.close(REMOVED_CODES.get(rights.code, Close.NOT_ALLOWED), rights)
             elif rights != socket.rights:
@@ -454,6 +453,10 @@ class Hub:
                 room.expel(user, "kicked")
             elif isinstance(seat, EventError):
                 room.expel(user, "banned" if seat.code == "banned" else "kicked")
+
+
+def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: Any) -> None:
+    loop.call_soon_threadsafe(function, *args)
 
 
 _hub: Hub | None = None

@@ -96,6 +96,9 @@ class Position:
 
     # -- What an unordered room does in its own way
 
+    def forget(self, seq: int) -> None:
+        """Wait for this entry no longer; an ordered room has no such exceptions."""
+
     def _first(self) -> int:
         return self._after + 1
 

@@ -252,16 +252,15 @@ class Room:
         """Once a second: redeliver what waits, tell receipts and who came and went."""
         self._pages.clear()
         if self.restless:
-            # Every one of them, hence the list: `any` would stop at the first.
-            self.restless = any([position.sweep(now) for position in list(self.positions.values())])
+            waiting = [position.sweep(now) for position in list(self.positions.values())]
+            self.restless = any(waiting)
         self.tell(self._lowest)
         self._tell_presence()
 
     def tell(self, lowest: Lowest) -> None:
         """Receipts: the lowest cursors of all members, when they rose, at most once a second."""
-        self._lowest = Lowest(
-            max(lowest.received, self._lowest.received), max(lowest.read, self._lowest.read)
-        )
+        known = self._lowest
+        self._lowest = Lowest(max(lowest.received, known.received), max(lowest.read, known.read))
         now = self.hub.now()
         if self._lowest != self._told and now - self._told_at >= PAUSE and self.positions:
             self._told, self._told_at = self._lowest, now

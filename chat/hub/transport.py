@@ -23,7 +23,7 @@ def paced(send: Any) -> Any:
 
     async def send_paced(message: dict[str, Any]) -> None:
         await send(message)
-        while _unsent(transport) > HIGH_WATER and transport.connected:
+        while _unsent(transport) > HIGH_WATER and transport.connected:  # noqa: ASYNC110 (nobody tells)
             await asyncio.sleep(LOOK_AGAIN)
 
     return send_paced
