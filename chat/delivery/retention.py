@@ -66,7 +66,7 @@ def _last_to_trim(room: Room, at: datetime) -> int:
         Membership.objects.filter(room=room).order_by("received").values_list("received", flat=True).first()
     )
     received = room.head if lowest is None else lowest
-    seen = min(max(allowed), received) if allowed else 0
+    seen = min(*allowed, received) if allowed else 0
     expired = _older_than(room, at, room.expire_seconds) if room.expire_seconds is not None else 0
     return max(seen, expired)
 

@@ -24,6 +24,7 @@ class Control:
         self._doubtful: set[Any] = set()
         self._acts: dict[str, Callable[..., None]] = {
             "recheck": self._recheck,
+            "reseat": self._reseat,
             "added": self._added,
             "emit": self._emit,
         }
@@ -46,6 +47,11 @@ class Control:
         """These people's rights changed: a ban, a logout, a new password, a revoked token, …"""
         self._doubtful |= {socket for socket in self._hub.sockets if socket.user is None}
         self._hub.spawn(self._hub.recheck(self._hub.sockets_of(users)))
+
+    def _reseat(self, room: int) -> None:
+        """Someone lost their place in this room, by a ban or a deletion."""
+        if (open_room := self._hub.rooms.get(room)) is not None:
+            self._hub.spawn(self._hub.reseat(open_room))
 
     def _added(self, user: int, namespace: str, room: str) -> None:
         """A person became a member without asking."""

@@ -439,13 +439,13 @@ class Hub:
         """Once a minute: finds what no signal told, such as `QuerySet.update()` and raw SQL."""
         await self.recheck(list(self.sockets))
         for room in list(self.rooms.values()):
-            await self._recheck_members(room)
+            await self.reseat(room)
         for room_id in await pools.read(retention.due):
             while await pools.write(retention.trim_slice, room_id) is not None:
                 pass
         return RECHECK
 
-    async def _recheck_members(self, room: Room) -> None:
+    async def reseat(self, room: Room) -> None:
         users = list(room.members)
         seats = await pools.read(rooms.find_seats, [(*room.key, user) for user in users])
         for user, seat in zip(users, seats, strict=True):
