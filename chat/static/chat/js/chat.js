@@ -1,0 +1,414 @@
+/**
+ * A person's chat in one page: their rooms over one socket, what they write through the outbox.
+ * Knows nothing of the page; dispatches `rooms` (the list), `room` (`detail` is the Room) and
+ * `people` (who is here, who types, of the Room in `detail`).
+ */
+
+import { Received } from "./received.js";
+import { Timeline } from "./timeline.js";
+
+const PAGE = 50;
+const RESUME_AT_MOST = 1_000; // entries; a device further behind reads on from the person's cursor
+const TYPING_LAPSES = 6_000;
+const READ_EVERY = 1_000;
+
+export class Room {
+  here = [];
+  hereCount = 0;
+  typing = new Map(); // id → {name, timer}
+  receivedByAll = 0;
+  readByAll = 0;
+  joined = false;
+  error = null; // why it could not be joined
+  unread = 0;
+  mentions = 0;
+  read = 0;
+  counted = 0; // entries up to here are in `unread` already
+
+  constructor(info, me) {
+    this.slug = info.room;
+    this.info = info;
+    this.timeline = new Timeline({ me, ordered: info.ordering !== "unordered" });
+    this.refresh(info);
+  }
+
+  get member() {
+    return this.info.member;
+  }
+
+  /** Takes the server's numbers, unless this page is ahead of them. */
+  refresh(info) {
+    this.info = { ...this.info, ...info };
+    if (info.head < this.counted || (this.read && this.read >= info.head)) return;
+    this.counted = info.head;
+    this.unread = info.unread;
+    this.mentions = info.mentions;
+    this.read = Math.max(this.read, info.read ?? 0);
+  }
+}
+
+export class Chat extends EventTarget {
+  rooms = new Map();
+  open = null; // the Room on the page
+
+  #me;
+  #socket;
+  #outbox;
+  #memory;
+  #channel;
+  #received;
+  #reads = new Map();
+
+  constructor({ me, socket, outbox, memory, channel, rooms }) {
+    super();
+    this.#me = me;
+    this.#socket = socket;
+    this.#outbox = outbox;
+    this.#memory = memory;
+    this.#channel = channel;
+    this.#received = new Received((data) => this.#tellReceived(data));
+    for (const info of rooms) this.#know(info);
+    this.#listen();
+  }
+
+  get me() {
+    return this.#me;
+  }
+
+  #listen() {
+    this.#socket.addEventListener("state", () => this.#connected(this.#socket.online));
+    this.#socket.addEventListener("entries", ({ detail }) => this.#take(detail));
+    this.#socket.addEventListener("event", ({ detail }) => this.#hear(detail.event, detail.data ?? {}));
+    this.#outbox.addEventListener("stuck", () => this.#socket.reconnect());
+    this.#outbox.addEventListener("sent", ({ detail: { record, receipt } }) => {
+      this.rooms.get(record.room)?.timeline.acknowledged(record, receipt);
+    });
+    this.#outbox.addEventListener("change", ({ detail }) => this.#changed(this.rooms.get(detail.room)));
+    this.#channel.addEventListener("message", ({ data }) => {
+      if (data.read) this.#wasRead(this.rooms.get(data.read.room), data.read.seq);
+    });
+  }
+
+  #say(type, detail) {
+    this.dispatchEvent(new CustomEvent(type, { detail }));
+  }
+
+  #changed(room) {
+    if (room) this.#say("room", room);
+  }
+
+  // The list of rooms
+
+  #know(info) {
+    const known = this.rooms.get(info.room);
+    if (known) known.refresh(info);
+    else this.rooms.set(info.room, new Room(info, this.#me));
+    return this.rooms.get(info.room);
+  }
+
+  async refresh() {
+    const seen = new Set();
+    let after;
+    do {
+      const reply = await this.#socket.call("rooms", after ? { after, limit: 100 } : { limit: 100 });
+      for (const info of reply.rooms) {
+        const room = this.#know(info);
+        seen.add(room.slug);
+        if (room.member && !room.joined) this.#join(room);
+      }
+      after = reply.more ? reply.next : null;
+    } while (after);
+    for (const room of this.rooms.values()) if (!seen.has(room.slug)) this.#gone(room);
+    this.#say("rooms");
+  }
+
+  #gone(room) {
+    room.info = { ...room.info, member: false };
+    room.joined = false;
+    if (room !== this.open) this.rooms.delete(room.slug);
+    this.#changed(room);
+  }
+
+  // Joining. What a page has shown it never asks for again; a new page goes on where this
+  // device was, or where the person is, whichever is further back.
+
+  #connected(up) {
+    this.#outbox.online(up);
+    this.#received.clear();
+    for (const room of this.rooms.values()) room.joined = false;
+    if (!up) return;
+    if (this.open?.member) this.#join(this.open);
+    for (const room of this.rooms.values()) if (room.member && room !== this.open) this.#join(room);
+    this.refresh().catch(() => {}); // lost again: the next connection asks again
+  }
+
+  #join(room) {
+    const { timeline } = room;
+    const kept = timeline.position ? { ...timeline.position, epoch: timeline.epoch } : this.#kept(room);
+    const after = kept && { after: kept.seq, epoch: kept.epoch, after_client_id: kept.client_id };
+    room.joined = true;
+    this.#socket.send("join", { room: room.slug, ...after }, (error, ack) => {
+      if (error) this.#refused(room, error);
+      else this.#joined(room, kept, ack);
+    });
+  }
+
+  #kept(room) {
+    const kept = this.#memory.get(`position:${room.slug}`);
+    const behind = kept && room.info.cursor - kept.seq;
+    return behind > 0 && behind <= RESUME_AT_MOST ? kept : null;
+  }
+
+  #joined(room, kept, ack) {
+    const { timeline } = room;
+    room.error = null;
+    if (!kept || ack.reset) {
+      timeline.reset();
+      timeline.start({ seq: Math.max(ack.cursor, ack.first - 1) }, ack.epoch);
+    } else {
+      if (!timeline.position) timeline.start({ seq: kept.seq, client_id: kept.client_id }, ack.epoch);
+      if (timeline.ordered) this.#received.upto(room.slug, timeline.position.seq);
+    }
+    room.here = ack.here;
+    room.hereCount = ack.here_count;
+    if (!room.member) room.refresh({ ...room.info, member: true, head: ack.head, unread: 0, mentions: 0 });
+    if (room === this.open) this.#fill(room);
+    if (room.read > (room.info.read ?? 0)) this.#tellRead(room);
+    this.#say("rooms");
+    this.#say("people", room);
+    this.#changed(room);
+  }
+
+  #refused(room, error) {
+    room.joined = false;
+    if (error.code === "disconnected") return;
+    room.error = error;
+    if (["not_found", "banned", "forbidden"].includes(error.code)) this.#gone(room);
+    if (error.temporary) setTimeout(() => room.joined || this.#join(room), (error.retry_after ?? 2) * 1000);
+    this.#say("rooms");
+    this.#changed(room);
+  }
+
+  // Entries
+
+  #take(entries) {
+    const touched = new Set();
+    for (const entry of entries) {
+      const room = this.rooms.get(entry.room);
+      if (!room?.timeline.position) continue;
+      touched.add(room);
+      const outcome = room.timeline.apply(entry);
+      if (outcome === "gap") {
+        this.#join(room);
+        continue;
+      }
+      if (outcome === "new") this.#note(room, entry);
+      if (room.timeline.ordered) this.#received.upto(room.slug, room.timeline.position.seq);
+      else this.#received.each(room.slug, entry.seq);
+    }
+    for (const room of touched) this.#changed(room);
+    if (touched.size) this.#say("rooms");
+  }
+
+  #note(room, entry) {
+    const { data, from } = entry;
+    if (entry.event === "notice") this.#notice(room, data);
+    if (entry.event !== "message") return;
+    this.#untype(room, from.id);
+    if (entry.seq <= room.counted) return;
+    room.counted = entry.seq;
+    if (from.id === this.#me.id) return;
+    room.unread += 1;
+    const mentioned = data.mentions?.some((user) => user.id === this.#me.id) ?? false;
+    if (mentioned) room.mentions += 1;
+    this.#say("message", { room, entry, mentioned });
+  }
+
+  #notice(room, { act, user, name, topic }) {
+    if (act === "update") room.info = { ...room.info, ...(name && { name }), ...(topic !== undefined && { topic }) };
+    if (act === "close") room.info = { ...room.info, closed: true };
+    if (["quit", "kick", "ban"].includes(act) && user?.id === this.#me.id) this.#gone(room);
+  }
+
+  #tellReceived(data) {
+    this.#socket.emit("received", data);
+    for (const slug of Object.keys(data)) {
+      const { position, epoch } = this.rooms.get(slug)?.timeline ?? {};
+      if (position) this.#memory.set(`position:${slug}`, { ...position, epoch });
+    }
+  }
+
+  // Events without history
+
+  #hear(event, data) {
+    const room = this.rooms.get(data.room);
+    if (event === "typing" && room) this.#types(room, data.user);
+    else if (event === "receipts" && room) this.#receipts(room, data);
+    else if (event === "presence") this.#presence(data.changes);
+    else if (event.startsWith("room:")) this.refresh().catch(() => {});
+  }
+
+  #receipts(room, { received_by_all, read_by_all }) {
+    room.receivedByAll = received_by_all;
+    room.readByAll = read_by_all;
+    this.#changed(room);
+  }
+
+  #types(room, user) {
+    if (user.id === this.#me.id) return;
+    clearTimeout(room.typing.get(user.id)?.timer);
+    const timer = setTimeout(() => this.#untype(room, user.id), TYPING_LAPSES);
+    room.typing.set(user.id, { name: user.name, timer });
+    this.#say("people", room);
+  }
+
+  #untype(room, id) {
+    if (!room.typing.has(id)) return;
+    clearTimeout(room.typing.get(id).timer);
+    room.typing.delete(id);
+    this.#say("people", room);
+  }
+
+  #presence(changes) {
+    for (const room of this.rooms.values()) {
+      for (const { user, state } of changes) {
+        if (state === "online" || !room.here.some((each) => each.id === user.id)) continue;
+        room.here = room.here.filter((each) => each.id !== user.id);
+        room.hereCount -= 1;
+      }
+      this.#say("people", room);
+    }
+  }
+
+  // What the page asks for
+
+  /** Shows a room (or none); `page` is a first page of history that came with the page. */
+  show(slug, page) {
+    const room = (this.open = this.rooms.get(slug) ?? null);
+    if (!room) return null;
+    if (page && room.member && !room.timeline.position) {
+      const kept = this.#kept(room);
+      const { seq, client_id } = kept?.epoch === page.epoch ? kept : { seq: page.cursor };
+      room.timeline.start({ seq, client_id }, page.epoch);
+      room.timeline.merge(page, { before: page.cursor + 1 });
+    }
+    this.#fill(room);
+    return room;
+  }
+
+  #fill(room) {
+    const { older, rows } = room.timeline;
+    if (older && rows.length < PAGE) this.loadOlder(room).catch(() => {});
+  }
+
+  loadOlder(room) {
+    const { rows, position } = room.timeline;
+    return this.#load(room, { before: rows[0]?.seq ?? (position ? position.seq + 1 : undefined) });
+  }
+
+  loadNewer(room) {
+    return this.#load(room, { after: room.timeline.rows.at(-1).seq });
+  }
+
+  /** Leaves the past behind: the newest page alone. */
+  loadNewest(room) {
+    return this.#load(room, {});
+  }
+
+  #load(room, bounds) {
+    room.loading ??= this.#page(room, bounds).finally(() => (room.loading = null));
+    return room.loading;
+  }
+
+  async #page(room, bounds) {
+    const { timeline } = room;
+    const { epoch } = timeline;
+    timeline.expect();
+    try {
+      const page = await this.#socket.call("history", { room: room.slug, limit: PAGE, ...bounds });
+      if (timeline.epoch === epoch) timeline.merge(page, bounds);
+    } finally {
+      timeline.forget();
+    }
+    this.#changed(room);
+  }
+
+  join(room) {
+    this.#join(room);
+  }
+
+  async create(data) {
+    const info = await this.#socket.call("room:create", data);
+    const room = this.#know({ unread: 0, mentions: 0, member: true, ...info });
+    if (!room.joined) this.#join(room);
+    this.#say("rooms");
+    return room;
+  }
+
+  invite(room, user) {
+    return this.#socket.call("room:invite", { room: room.slug, user });
+  }
+
+  async quit(room) {
+    await this.#socket.call("room:quit", { room: room.slug });
+    this.#gone(room);
+    this.#say("rooms");
+  }
+
+  who(room, seq) {
+    return this.#socket.call("who", { room: room.slug, seq });
+  }
+
+  message(room, seq) {
+    return this.#socket
+      .call("history", { room: room.slug, after: seq - 1, before: seq + 1, limit: 1 })
+      .then((page) => page.messages[0]);
+  }
+
+  type(room) {
+    this.#socket.emit("typing", { room: room.slug });
+  }
+
+  write(room, event, data) {
+    return this.#outbox.add(room.slug, event, data);
+  }
+
+  view(room) {
+    return room.timeline.view(this.#outbox.of(room.slug));
+  }
+
+  /** Everything that is on the page of this room has been seen. */
+  markRead(room) {
+    const seq = room.timeline.position?.seq ?? 0;
+    if (!room.member || (seq <= room.read && !room.unread)) return;
+    this.#wasRead(room, seq);
+    this.#channel.postMessage({ read: { room: room.slug, seq } });
+    this.#tellRead(room);
+  }
+
+  #wasRead(room, seq) {
+    if (!room || seq < room.read) return;
+    room.read = seq;
+    room.counted = Math.max(room.counted, seq);
+    room.unread = room.mentions = 0;
+    this.#say("rooms");
+  }
+
+  /** At once, then at most once a second. */
+  #tellRead(room) {
+    if (this.#reads.has(room)) return;
+    const told = room.read;
+    this.#socket.emit("read", { room: room.slug, seq: told });
+    const timer = setTimeout(() => {
+      this.#reads.delete(room);
+      if (room.read > told) this.#tellRead(room);
+    }, READ_EVERY);
+    this.#reads.set(room, timer);
+  }
+
+  get unread() {
+    let count = 0;
+    for (const room of this.rooms.values()) if (room.member) count += room.unread;
+    return count;
+  }
+}

@@ -1,0 +1,338 @@
+import { chat, outbox } from "../session.js";
+import { count, dayOf, say } from "../words.js";
+import { fillRow, markOf } from "./message-row.js";
+import { clone, listPeople, openBeside, pickEmoji } from "./parts.js";
+
+const GROUP_WITHIN = 5 * 60_000;
+const NEAR = 600; // pixels from an end of the window at which the next page is fetched
+const AT_BOTTOM = 40;
+
+/** The messages of the open room. The list is laid out from its end (`column-reverse`), so that
+ * it stays there by itself; elsewhere the row under the reader's eyes is kept in its place.
+ */
+class MessageList extends HTMLElement {
+  room = null;
+  #elements = new Map(); // key → element
+  #quotes = new Map(); // seq → message asked for
+  #divider = null; // messages after this seq are new to the reader
+  #news = 0; // messages that came while the reader was elsewhere
+  #toolbar = clone("message-actions");
+
+  connectedCallback() {
+    this.rows = this.querySelector(".rows");
+    this.jump = document.querySelector('[data-act="jump"]');
+    this.addEventListener("scroll", () => this.#scrolled(), { passive: true });
+    this.addEventListener("click", (event) => this.#click(event));
+    this.addEventListener("keydown", (event) => this.#key(event));
+    this.addEventListener("pointerover", ({ target }) => this.#offerActions(target));
+    this.addEventListener("focusin", ({ target }) => this.#offerActions(target));
+    this.addEventListener("pointerleave", () => this.#toolbar.remove());
+    this.jump.addEventListener("click", () => this.#toNewest());
+    chat.addEventListener("message", ({ detail }) => this.#came(detail.room));
+  }
+
+  /** Whether the newest message is in sight. */
+  get following() {
+    return this.room.timeline.atEnd && this.scrollTop > -AT_BOTTOM;
+  }
+
+  show(room) {
+    this.room = room;
+    this.#elements.clear();
+    this.#quotes.clear();
+    this.#toolbar.remove();
+    this.#news = 0;
+    this.rows.replaceChildren();
+    this.markNew();
+    this.render();
+    this.scrollTop = 0;
+  }
+
+  /** What comes from now on is new: the reader has gone, or has just come. */
+  markNew() {
+    this.#divider = this.room?.unread ? this.room.read : null;
+  }
+
+  render() {
+    const { room } = this;
+    if (document.hidden && this.#divider === null) this.markNew();
+    room.timeline.trim(-this.scrollTop < this.#fromTop() ? "start" : "end");
+    const anchor = this.following ? null : this.#anchor();
+    this.#place(this.#items(chat.view(room)));
+    if (anchor) this.scrollTop += anchor.element.getBoundingClientRect().top - anchor.top;
+    this.#showJump();
+    this.#more();
+  }
+
+  // What is shown: days, the line above what is new, messages.
+
+  #items(view) {
+    const items = [];
+    let before = null;
+    let divided = this.#divider === null;
+    if (!this.room.timeline.older) items.push({ key: "beginning", template: "notice-row", text: this.#beginning(view) });
+    for (const row of view) {
+      const day = dayOf(row.at);
+      if (!before || dayOf(before.at) !== day) {
+        items.push({ key: `day:${row.at.slice(0, 10)}:${day}`, template: "day-row", text: day });
+        before = null;
+      }
+      if (!divided && row.seq > this.#divider && row.from.id !== chat.me.id) {
+        items.push({ key: "new", template: "new-row" });
+        divided = true;
+        before = null;
+      }
+      items.push({ key: row.key, template: row.kind === "notice" ? "notice-row" : "message-row", row, grouped: isGrouped(before, row) });
+      before = row;
+    }
+    return items;
+  }
+
+  #beginning(view) {
+    return say(view.length ? "beginning" : "empty");
+  }
+
+  #place(items) {
+    const wanted = new Set(items.map((item) => item.key));
+    for (const [key, element] of this.#elements) {
+      if (wanted.has(key)) continue;
+      element.remove();
+      this.#elements.delete(key);
+    }
+    let next = this.rows.firstElementChild;
+    for (const item of items) {
+      const element = this.#element(item);
+      if (element === next) next = next.nextElementSibling;
+      else this.rows.insertBefore(element, next);
+    }
+    if (!this.rows.querySelector('[tabindex="0"]')) this.#reach(this.#messages().at(-1));
+  }
+
+  #element({ key, template, row, grouped, text }) {
+    if (!this.#elements.has(key)) this.#elements.set(key, clone(template));
+    const element = this.#elements.get(key);
+    if (row) fillRow(element, row, { grouped, mark: markOf(row, this.room), quoted: this.#quoted(row.reply_to) });
+    else if (text && element.textContent.trim() !== text) (element.querySelector("time") ?? element).textContent = text;
+    return element;
+  }
+
+  #quoted(seq) {
+    if (!seq) return undefined;
+    const near = this.room.timeline.find(seq);
+    if (near || this.#quotes.has(seq)) return near ?? this.#quotes.get(seq);
+    const { room } = this;
+    this.#quotes.set(seq, undefined);
+    chat.message(room, seq).then(
+      (message) => {
+        if (!message || room !== this.room) return;
+        this.#quotes.set(seq, { ...message, body: message.data.body });
+        this.render();
+      },
+      () => this.#quotes.delete(seq),
+    );
+    return undefined;
+  }
+
+  // Scrolling
+
+  #fromTop() {
+    return this.scrollHeight - this.clientHeight + this.scrollTop;
+  }
+
+  #anchor() {
+    const top = this.getBoundingClientRect().top;
+    for (const element of this.rows.children) {
+      const box = element.getBoundingClientRect();
+      if (box.bottom > top) return { element, top: box.top };
+    }
+    return null;
+  }
+
+  #scrolled() {
+    if (this.following) this.#news = 0;
+    this.#showJump();
+    this.#more();
+    this.dispatchEvent(new Event("seen"));
+  }
+
+  #more() {
+    const { room } = this;
+    if (room.loading || !this.checkVisibility()) return;
+    const { older, atEnd, rows } = room.timeline;
+    if (older && rows.length && this.#fromTop() < NEAR) chat.loadOlder(room).catch(() => {});
+    else if (!atEnd && -this.scrollTop < NEAR) chat.loadNewer(room).catch(() => {});
+  }
+
+  #came(room) {
+    if (room === this.room && !this.following) this.#news += 1;
+  }
+
+  #showJump() {
+    this.jump.hidden = this.following || (!this.#news && -this.scrollTop < this.clientHeight);
+    this.jump.querySelector("span").textContent = this.#news ? count("new", this.#news) : say("newest");
+  }
+
+  async #toNewest() {
+    if (!this.room.timeline.atEnd) await chat.loadNewest(this.room).catch(() => {});
+    this.scrollTop = 0;
+    this.#news = 0;
+    this.#showJump();
+    document.querySelector("message-composer").focus();
+  }
+
+  /** Own words are always shown where they were written. */
+  toEnd() {
+    if (!this.room.timeline.atEnd) this.#toNewest();
+    else this.scrollTop = 0;
+  }
+
+  // Acting on a message
+
+  #messages() {
+    return [...this.rows.querySelectorAll(".message")];
+  }
+
+  #rowOf(target) {
+    return target.closest(".message")?.shown?.row;
+  }
+
+  #offerActions(target) {
+    const element = target.closest(".message");
+    const row = element?.shown?.row;
+    if (!row || this.#toolbar.parentElement === element) return;
+    this.#toolbar.remove();
+    if (!row.seq || row.deleted || row.kind !== "message" || !this.room.member || this.room.info.closed) return;
+    const mine = row.from.id === chat.me.id;
+    this.#toolbar.querySelector('[data-act="edit"]').hidden = !mine;
+    this.#toolbar.querySelector('[data-act="delete"]').hidden = !mine && !this.#mayDelete();
+    element.append(this.#toolbar);
+  }
+
+  #mayDelete() {
+    return ["owner", "moderator"].includes(this.room.info.role);
+  }
+
+  #click(event) {
+    const { target } = event;
+    const quote = target.closest(".quote");
+    if (quote) event.preventDefault();
+    const row = this.#rowOf(target);
+    if (quote) this.#reveal(Number(quote.dataset.seq));
+    else if (row) this.#act(target.closest("[data-act]"), row);
+  }
+
+  #act(button, row) {
+    switch (button?.dataset.act) {
+      case "pick":
+        return pickEmoji(button, (emoji) => this.#react(row, emoji, true));
+      case "react": {
+        const { emoji } = button.dataset;
+        return this.#react(row, emoji, button.ariaPressed !== "true");
+      }
+      case "reply":
+      case "edit":
+      case "delete":
+        return this.#ask(button.dataset.act, row);
+      case "who":
+        return row.seq && this.#who(button, row);
+      case "retry":
+        return outbox.retry(row.record ?? row.refused);
+      case "discard":
+        return outbox.discard(row.record ?? row.refused);
+    }
+  }
+
+  #ask(act, row) {
+    this.dispatchEvent(new CustomEvent(act, { detail: row }));
+  }
+
+  #react({ seq, reactions }, emoji, on) {
+    if (on && reactions.find((each) => each.emoji === emoji)?.mine) return;
+    chat.write(this.room, "react", { target: seq, emoji, on });
+  }
+
+  async #who(button, { seq }) {
+    const menu = document.getElementById("who");
+    const { received, read, pending } = await chat.who(this.room, seq);
+    const readers = new Set(read.map((user) => user.id));
+    const show = (name, people) => {
+      const list = menu.querySelector(`[data-people=${name}]`);
+      list.previousElementSibling.hidden = list.hidden = !people.length;
+      listPeople(list, people);
+    };
+    show("read", read);
+    show("received", received.filter((user) => !readers.has(user.id)));
+    menu.querySelector(".pending").textContent = pending ? count("pending", pending) : say("pending_none");
+    openBeside(menu, button.isConnected ? button : this);
+  }
+
+  #reveal(seq) {
+    const element = this.#messages().find((each) => each.shown.row.seq === seq);
+    if (!element) return;
+    element.scrollIntoView({ block: "center" });
+    element.focus({ preventScroll: true });
+  }
+
+  // Keys: one message is reached by Tab, the others from it with the arrows.
+
+  #reach(element) {
+    if (!element) return;
+    this.rows.querySelector('[tabindex="0"]')?.setAttribute("tabindex", "-1");
+    element.tabIndex = 0;
+  }
+
+  #key(event) {
+    const element = event.target;
+    if (!element.matches(".message") || event.altKey || event.ctrlKey || event.metaKey) return;
+    const act = this.#actOf(event.key, element);
+    if (!act) return;
+    event.preventDefault();
+    act();
+  }
+
+  #actOf(key, element) {
+    const { row } = element.shown;
+    const mine = row.from.id === chat.me.id && row.seq && !row.deleted;
+    switch (key) {
+      case "ArrowUp":
+        return () => this.#step(element, -1);
+      case "ArrowDown":
+        return () => this.#step(element, 1);
+      case "Home":
+        return () => this.#focus(this.#messages()[0]);
+      case "End":
+        return () => this.#focus(this.#messages().at(-1));
+      case "r":
+        return row.seq && !row.deleted && (() => this.#ask("reply", row));
+      case "e":
+        return mine && (() => this.#ask("edit", row));
+      case "Delete":
+        return row.seq && !row.deleted && (mine || this.#mayDelete()) && (() => this.#ask("delete", row));
+    }
+  }
+
+  #step(element, by) {
+    const messages = this.#messages();
+    const next = messages[messages.indexOf(element) + by];
+    if (next) this.#focus(next);
+    else if (by > 0) document.querySelector("message-composer").focus();
+  }
+
+  #focus(element) {
+    this.#reach(element);
+    element?.focus();
+  }
+}
+
+function isGrouped(before, row) {
+  return Boolean(
+    before &&
+      before.kind === "message" &&
+      row.kind === "message" &&
+      before.from.id === row.from.id &&
+      !row.reply_to &&
+      new Date(row.at) - new Date(before.at) < GROUP_WITHIN,
+  );
+}
+
+customElements.define("message-list", MessageList);

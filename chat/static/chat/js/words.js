@@ -1,0 +1,31 @@
+/** What the scripts say; the words come with the page, translated. */
+
+const words = JSON.parse(document.getElementById("words").textContent);
+
+export function say(key, values = {}) {
+  return words[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
+}
+
+/** The words for one, or for `n`. */
+export function count(key, n) {
+  return say(n === 1 && `${key}_one` in words ? `${key}_one` : key, { n });
+}
+
+const language = document.documentElement.lang;
+const clock = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
+const moment = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "medium" });
+const weekday = new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" });
+const date = new Intl.DateTimeFormat(language, { dateStyle: "long" });
+
+export const timeOf = (at) => clock.format(new Date(at));
+export const momentOf = (at) => moment.format(new Date(at));
+
+export function dayOf(at, now = new Date()) {
+  const then = new Date(at);
+  const days = Math.round((startOf(now) - startOf(then)) / 86_400_000);
+  if (days === 0) return say("today");
+  if (days === 1) return say("yesterday");
+  return (days > 0 && days < 200 ? weekday : date).format(then);
+}
+
+const startOf = (day) => new Date(day.getFullYear(), day.getMonth(), day.getDate());
