@@ -7,7 +7,7 @@ from django.core.asgi import get_asgi_application
 from django.urls import path, re_path
 
 from chat.consumers.lines import LinesConsumer
-from chat.lifecycle import lifespan
+from chat.lifecycle import begin_on_daphne, lifespan
 from chat.namespaces.chat import Chat
 
 namespaces = [Chat()]
@@ -27,3 +27,5 @@ application = ProtocolTypeRouter(
         "lifespan": lifespan,
     }
 )
+
+begin_on_daphne()

@@ -13,9 +13,11 @@ from channels.consumer import AsyncConsumer
 
 from chat.delivery.pools import Together
 from chat.errors import Close, EventError
+from chat.hub.hub import Hub
 from chat.hub.outbox import Outbox
+from chat.hub.position import WINDOW_BYTES, WINDOW_ENTRIES
 from chat.middleware import check_connection
-from chat.namespace import BODY, IN_WORK, Namespace, Socket, User, internal_error
+from chat.namespace import BODY, IN_WORK, Namespace, Socket, internal_error
 from chat.origin import Handshake
 from chat.services import people
 from chat.wire.lines import FRAME_IN, fits, lines
@@ -30,6 +32,8 @@ BAD_PACKETS, BAD_SECONDS = 20, 10.0
 PARKED = 1024 * 1024
 LOOK_AGAIN = 0.1  #: seconds between two looks at them
 RIGHTS_SECONDS = 20.0  #: after which a connection whose rights can't be read is sent away
+
+WINDOW = {"entries": WINDOW_ENTRIES, "bytes": WINDOW_BYTES}
 
 CLOSE_CODES = {
     "bad_packet": Close.PROTOCOL_ERROR,
@@ -91,11 +95,11 @@ class LinesConsumer(AsyncConsumer):
             await self._listen(socket, receive)  # to nothing, until the connection has ended
 
     async def _let_in(self, socket: Socket, handshake: Handshake, receive: Receive) -> None:
+        await _ready(socket.namespace.hub)
         check_connection(handshake.address)
         claim = handshake.claim()
         if claim is not None:
-            socket.rights = rights = await _rights(claim, receive)
-            socket.user = User(rights.user, rights.name, rights.staff)
+            socket.rights = await _rights(claim, receive)
         namespace = socket.namespace
         await namespace.admit(socket)
         if socket.closed is not None:
@@ -161,7 +165,7 @@ def _greeting(socket: Socket) -> dict[str, Any]:
         "sid": socket.id,
         "namespace": socket.namespace_path,
         "user": None if socket.user is None else socket.user.as_dict(),
-        "limits": {"frame": FRAME_IN, "body": BODY, "window": {"entries": 1000, "bytes": 1024 * 1024}},
+        "limits": {"frame": FRAME_IN, "body": BODY, "window": WINDOW},
     }
 
 
@@ -170,6 +174,16 @@ def _who(socket: Socket) -> str:
     name = "nobody" if socket.user is None else socket.user.name
     plain = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name)
     return f"{plain} ({socket.id} in /{socket.namespace_path})"
+
+
+async def _ready(hub: Hub) -> None:
+    try:
+        await hub.start()
+    except Exception:
+        logger.exception("the hub can't start yet")
+        raise EventError("unavailable", "The server isn't ready yet.") from None
+    if hub.stopping:
+        raise EventError("unavailable", "The server is going away; come back.")
 
 
 async def _rights(claim: people.Claim, receive: Receive) -> people.Rights:

@@ -76,6 +76,7 @@ class Socket:
         "_acks",
         "_deadline",
         "_emitted",
+        "_rights",
         "_slot",
         "_turns",
         "admitted",
@@ -88,7 +89,6 @@ class Socket:
         "namespace",
         "number",
         "outbox",
-        "rights",
         "user",
     )
 
@@ -98,7 +98,7 @@ class Socket:
         self.namespace = namespace
         self.outbox = outbox
         self.user: User | None = None  #: set once its rights are read
-        self.rights: Rights | None = None
+        self._rights: Rights | None = None
         self.meter: Meter | None = None  #: what the person may send, set by `rate_limit`
         self.admitted = False  #: set with the `connect` packet
         self.closed: int | None = None  #: the code, from when the server began to close it
@@ -111,6 +111,15 @@ class Socket:
         self._emitted = itertools.count(1)
         self._slot: asyncio.Future[None] | None = None
         self._deadline: asyncio.TimerHandle | None = None
+
+    @property
+    def rights(self) -> Rights | None:
+        return self._rights
+
+    @rights.setter
+    def rights(self, rights: Rights) -> None:
+        self._rights = rights
+        self.user = User(rights.user, rights.name, rights.staff)
 
     @property
     def namespace_path(self) -> str:
