@@ -158,7 +158,7 @@ def who(namespace: str, slug: str, user_id: int, seq: int) -> dict[str, Any]:
     """
     room, _ = rooms.member(namespace, slug, user_id)
     if not room.first <= seq <= room.head:
-        raise EventError("bad_data", f"seq must be from {room.first} to {room.head}.", field="seq")
+        raise EventError("bad_data", f"`seq` must be from {room.first} to {room.head}", field="seq")
     there = Membership.objects.filter(room=room, joined_at_seq__lt=seq)
     received = there.filter(received__gte=seq)
     read = there.filter(read__gte=seq)

@@ -44,4 +44,4 @@ def fitting(items: Iterable[Any]) -> list[Any]:
 def check_seq(field: str, value: int | None) -> None:
     """A position in a log: a non-negative integer that a database can compare, else `bad_data`."""
     if value is not None and not 0 <= value <= LARGEST:
-        raise EventError("bad_data", f"{field} must be an integer from 0 to 2^63 - 1.", field=field)
+        raise EventError("bad_data", f"`{field}` must be an integer from 0 to 2^63 - 1", field=field)

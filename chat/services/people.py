@@ -66,7 +66,7 @@ def _read_rights(claims: list[Claim]) -> list[Rights | EventError]:
     sessions = _session_users([claim.value for claim in claims if claim.kind == "session"])
     logins = _logins({key: user.pk for key, user in sessions.items()})
     bans = site_bans([token.user_id for token in found.values()] + [user.pk for user in sessions.values()])
-    refusal = EventError("unauthenticated", "Sign in to come in.")
+    refusal = EventError("unauthenticated", "sign in to come in")
 
     def rights(claim: Claim) -> Rights | EventError:
         if claim.kind == "token":
@@ -87,7 +87,7 @@ def _recheck(held: list[Rights]) -> list[Rights | EventError]:
     )
     sessions = _session_users(keys.values())
     bans = site_bans(rights.user for rights in held)
-    refusal = EventError("session_ended", "Your session has ended. Sign in again.")
+    refusal = EventError("session_ended", "your session has ended; sign in again")
 
     def rights_now(old: Rights) -> Rights | EventError:
         if old.token is not None:
@@ -188,9 +188,7 @@ def banned(ban: Ban) -> EventError:
     more = {"reason": ban.reason} if ban.reason else {}
     if ban.until:
         more["until"] = rfc3339(ban.until)
-    return EventError(
-        "banned", "You are banned from this room." if ban.room_id else "You are banned.", **more
-    )
+    return EventError("banned", f"you are banned: {ban.reason}" if ban.reason else "you are banned", **more)
 
 
 # Finding people
@@ -201,7 +199,7 @@ def find(user: int | str) -> User:
     which = Q(username=user) if isinstance(user, str) else Q(pk=user)
     found = _people().filter(which).first()
     if found is None:
-        raise EventError("not_found", "There is no such person.")
+        raise EventError("not_found", f"there is no person {user!r}")
     return found
 
 

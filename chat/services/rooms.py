@@ -11,9 +11,8 @@ import re
 import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Exists, F, FilteredRelation, IntegerField, OuterRef, Q, QuerySet, Subquery
@@ -63,7 +62,11 @@ class Seat:
 # Finding
 
 
-View = tuple[Room, Membership | None]
+class View(NamedTuple):
+    """A room as one person sees it; without a membership they only look in."""
+
+    room: Room
+    membership: Membership | None
 
 
 def look(namespace: str, slug: str, user_id: int, *, lock: bool = False) -> View:
@@ -78,27 +81,27 @@ def look(namespace: str, slug: str, user_id: int, *, lock: bool = False) -> View
     room = rooms.filter(named, kind=Room.Kind.FANOUT).first()
     membership = Membership.objects.filter(there).first()
     ban = Ban.objects.filter(people.in_force(), there).first()
-    return _seen(room, membership, ban)
+    return _seen(slug, room, membership, ban)
 
 
 def member(namespace: str, slug: str, user_id: int, *, lock: bool = False) -> tuple[Room, Membership]:
     """The room and the person's membership. `forbidden` where they only may look in."""
     room, membership = look(namespace, slug, user_id, lock=lock)
     if membership is None:
-        raise EventError("forbidden", "You are not a member of this room.")
+        raise EventError("forbidden", f"you are not a member of {slug!r}")
     return room, membership
 
 
-def _seen(room: Room | None, membership: Membership | None, ban: Ban | None) -> View:
+def _seen(slug: str, room: Room | None, membership: Membership | None, ban: Ban | None) -> View:
     if room is None or (membership is None and (room.private or room.closed_at)) or (ban and room.private):
-        raise no_room()
+        raise no_room(slug)
     if ban:
         raise people.banned(ban)
-    return room, membership
+    return View(room, membership)
 
 
-def no_room() -> EventError:
-    return EventError("not_found", "There is no such room.")
+def no_room(slug: str) -> EventError:
+    return EventError("not_found", f"there is no room {slug!r}, or it is not open to you")
 
 
 # Joining
@@ -149,7 +152,7 @@ def _find_seats(keys: list[tuple[str, str, int]]) -> list[Seat | EventError | No
         found = rooms.get((namespace, slug))
         place = (found.pk if found else 0, user_id)
         try:
-            room, membership = _seen(found, memberships.get(place), bans.get(place))
+            room, membership = _seen(slug, found, memberships.get(place), bans.get(place))
         except EventError as error:
             return error
         return _seat(room, membership) if membership else None
@@ -274,8 +277,6 @@ def create(
     """A new room, owned by its creator. `conflict` where the name is taken: this tells that a
     private room of that name exists, which no room that can be named by its slug can hide.
     """
-    if not getattr(settings, "ROOM_CREATION", True):
-        raise EventError("forbidden", "Rooms are made by the staff here.")
     room = Room(
         namespace=namespace,
         slug=_checked_slug(slug),
@@ -291,7 +292,7 @@ def create(
             room.save()
             seat_person(room, user_id, Role.OWNER)
     except IntegrityError:
-        raise EventError("conflict", "There is a room of this name already.", room=slug) from None
+        raise EventError("conflict", f"there is a room {slug!r} already", room=slug) from None
     return room
 
 
@@ -304,7 +305,7 @@ def invite(namespace: str, slug: str, by: int, user: int | str) -> User:
         room = _led(namespace, slug, by)
         person = people.find(user)
         if Ban.objects.filter(people.in_force(), room=room, user=person).exists():
-            raise EventError("forbidden", "This person is banned from the room.")
+            raise EventError("forbidden", f"{person.username} is banned from {slug!r}")
         if not Membership.objects.filter(room=room, user=person).exists():
             seat_person(room, person.pk)
             door.control("added", user=person.pk, namespace=namespace, room=slug)
@@ -363,9 +364,9 @@ def _led(namespace: str, slug: str, user_id: int) -> Room:
     """The room, locked, for an owner or a moderator of it."""
     room, membership = member(namespace, slug, user_id, lock=True)
     if membership.role not in LEADERS:
-        raise EventError("forbidden", "Only an owner or a moderator of the room may do this.")
+        raise EventError("forbidden", f"only an owner or a moderator of {slug!r} may do this")
     if room.closed_at:
-        raise EventError("forbidden", "The room is closed.")
+        raise EventError("forbidden", f"{slug!r} is closed")
     return room
 
 
@@ -405,7 +406,7 @@ def _checked_slug(slug: str) -> str:
     if not re.match(SLUG_PATTERN, slug):
         raise EventError(
             "bad_data",
-            "A room's name has 1 to 64 of a-z, 0-9, '.', '_', '-', and starts with one of the first two.",
+            "`room` is 1 to 64 of a-z, 0-9, `.`, `_` and `-`, the first a letter or digit",
             field="room",
         )
     return slug
@@ -414,19 +415,19 @@ def _checked_slug(slug: str) -> str:
 def _checked_text(field: str, text: str, longest: int) -> str:
     text = text.strip()
     if len(text) > longest:
-        raise EventError("bad_data", f"{field} may have {longest} characters.", field=field)
+        raise EventError("bad_data", f"`{field}` has at most {longest} characters", field=field)
     if UNFIT.search(text):
-        raise EventError("bad_data", f"{field} must be one line without control characters.", field=field)
+        raise EventError("bad_data", f"`{field}` must be one line without control characters", field=field)
     return text
 
 
 def _checked_choice(field: str, value: str, choices: list[str]) -> str:
     if value not in choices:
-        raise EventError("bad_data", f"{field} must be one of {', '.join(choices)}.", field=field)
+        raise EventError("bad_data", f"`{field}` must be one of {', '.join(choices)}", field=field)
     return value
 
 
 def _checked_range(field: str, value: N, least: float, most: float) -> N:
     if not least <= value <= most:
-        raise EventError("bad_data", f"{field} must be from {least:g} to {most:g}.", field=field)
+        raise EventError("bad_data", f"`{field}` must be from {least:g} to {most:g}", field=field)
     return value
