@@ -1,0 +1,138 @@
+"""The house in order: layers hold, and what people meet by name is in the documentation."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+from chat import errors
+from chat.routing import namespaces
+
+ROOT = Path(__file__).parent.parent
+SOURCES = [file for folder in ("chat", "chatsite") for file in (ROOT / folder).rglob("*.py")]
+
+
+@cache
+def text(*names: str) -> str:
+    return "\n".join((ROOT / name).read_text() for name in names)
+
+
+def documented(word: str, *names: str) -> bool:
+    """Whether the word stands in backticks, alone or at the head of what it takes."""
+    return re.search(rf"`{re.escape(word)}[`\s=(]", text(*names)) is not None
+
+
+def missing(words: list[str], *names: str) -> list[str]:
+    return sorted(word for word in words if not documented(word, *names))
+
+
+# Layers
+
+
+def test_each_layer_imports_only_what_is_below_it() -> None:
+    lint = "from importlinter.cli import lint_imports_command; lint_imports_command()"
+    ended = subprocess.run(
+        [sys.executable, "-c", lint], cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
+    assert ended.returncode == 0, ended.stdout
+
+
+def test_nothing_imports_the_site() -> None:
+    found = [file for file in (ROOT / "chat").rglob("*.py") if re.search(r"\bchatsite\.", file.read_text())]
+    # Names of modules in strings, for servers to import, are no imports.
+    assert [
+        file.name for file in found if re.search(r"^\s*(from|import) chatsite", file.read_text(), re.M)
+    ] == []
+
+
+def test_sql_is_written_by_hand_in_delivery_alone() -> None:
+    by_hand = re.compile(r"\.cursor\(\)|\bRawSQL\b|\.raw\(|\.extra\(\s*(select|where)")
+    found = {file.relative_to(ROOT).parts[1] for file in SOURCES if by_hand.search(file.read_text())}
+    assert found <= {"delivery"}
+
+
+# Documentation
+
+
+def test_every_error_code_is_in_the_protocol() -> None:
+    assert missing(sorted(errors.CODES), "docs/protocol.md") == []
+
+
+def test_every_close_code_is_in_the_protocol() -> None:
+    assert missing([str(int(code)) for code in errors.Close], "docs/protocol.md") == []
+
+
+@pytest.mark.parametrize("namespace", namespaces, ids=lambda namespace: namespace.path)
+def test_every_event_is_in_the_protocol(namespace: object) -> None:
+    assert missing(event_names(namespace), "docs/protocol.md") == []
+
+
+def event_names(namespace: object) -> list[str]:
+    """What `@on(…)` registers in the namespace's file."""
+    module = sys.modules[type(namespace).__module__]
+    return re.findall(r'@on\("([^"]+)"', Path(module.__file__ or "").read_text())
+
+
+def test_every_variable_of_the_environment_is_in_the_readme() -> None:
+    read = re.findall(r'\b(?:text|words|flag)\("([A-Z_]+)"', text("chatsite/env.py", "chatsite/settings.py"))
+    assert set(read) > {"HOST", "PORT", "SECRET_KEY"}
+    assert missing(read, "README.md") == []
+
+
+def test_every_command_is_in_the_readme() -> None:
+    commands = [file.stem for file in (ROOT / "chat/management/commands").glob("[a-z]*.py")]
+    assert [name for name in commands if f"manage.py {name}" not in text("README.md")] == []
+
+
+def test_every_target_of_make_is_in_its_help() -> None:
+    targets = re.search(r"^\.PHONY: (.*)$", text("Makefile"), re.M)
+    assert targets
+    assert [
+        name for name in targets[1].split() if not re.search(rf"^{name}:.* ## ", text("Makefile"), re.M)
+    ] == []
+
+
+# Dependencies
+
+
+def requirements(name: str) -> dict[str, str]:
+    """Packages of a requirements file, with their versions."""
+    pins = re.findall(r"^([A-Za-z0-9_.-]+)(?:\[[a-z,]+\])?==([^\s;]+)", text(name), re.M)
+    return {re.sub(r"[-_.]+", "-", package).lower(): version for package, version in pins}
+
+
+def test_every_requirement_is_pinned() -> None:
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        lines = [line for line in text(name).splitlines() if line and not line.startswith(("#", "-r "))]
+        assert len(lines) == len(requirements(name))
+
+
+def test_every_import_of_the_server_is_required_and_accounted_for() -> None:
+    distributions = packages_distributions()
+    local = {"chat", "chatsite", *sys.stdlib_module_names}
+    for package in {name for file in SOURCES for name in imports(file)} - local:
+        names = {re.sub(r"[-_.]+", "-", name).lower() for name in distributions[package]}
+        assert names & requirements("requirements.txt").keys(), f"{package} is not in requirements.txt"
+
+
+def imports(file: Path) -> set[str]:
+    """The top-level packages that a file imports."""
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    named = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom) and node.level == 0}
+    return {name.partition(".")[0] for name in plain | named}
+
+
+def test_every_direct_requirement_is_accounted_for() -> None:
+    direct = text("requirements.txt").partition("# What these need")[0]
+    packages = re.findall(
+        r"^([A-Za-z0-9_.-]+)(?:\[[a-z,]+\])?==", direct + text("requirements-dev.txt"), re.M
+    )
+    assert missing(packages, "docs/dependencies.md") == []
