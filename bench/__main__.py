@@ -61,7 +61,7 @@ def main() -> None:
     what = parser.parse_args().what
     if unknown := set(what) - {*KINDS, *WORKS, "calibrate"}:
         parser.error(f"unknown: {', '.join(sorted(unknown))}")
-    console = Console(width=120)
+    console = Console(width=130)
     if "calibrate" in what:
         from .calibrate import deliveries_a_second
 
@@ -79,7 +79,6 @@ def main() -> None:
 
 def set_up() -> None:
     os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-    os.environ["RATE_LIMIT"] = "off"
     django.setup()
     logging.disable(logging.INFO)
     without_collector()
@@ -91,7 +90,7 @@ def run(kind: str, work: str, console: Console) -> Result:
     with (
         console.status(f"{kind}: {title}"),
         tempfile.TemporaryDirectory(prefix="chatsite-bench-") as directory,
-        Server(Path(directory), kind) as server,
+        Server(Path(directory), kind, env={"RATE_LIMIT": "off"}) as server,
     ):
         try:
             return uvloop.run(call(measure, server))

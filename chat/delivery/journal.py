@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections, transaction
 
 from ..errors import EventError
 from . import log
@@ -182,7 +182,8 @@ _NOTHING: Any = object()
 
 
 def refuse_inside_transaction() -> None:
-    if connection.in_atomic_block:
+    # Only a connection that is open already: on an event loop every task would make one of its own.
+    if any(each.in_atomic_block for each in connections.all(initialized_only=True)):
         raise RuntimeError("inside a transaction use door.write(): the journal would wait for this one")
 
 
