@@ -7,9 +7,6 @@ import django
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "chatsite.settings")
 django.setup()
 
-try:
-    from chat.routing import application
-except ModuleNotFoundError:
-    from django.core.asgi import get_asgi_application
+from chat.routing import application  # noqa: E402
 
-    application = get_asgi_application()
+__all__ = ["application"]
