@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import logging
 import types
 from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine, Generator
@@ -12,6 +13,8 @@ from typing import Any
 
 from ..errors import Close, EventError
 from . import transport
+
+logger = logging.getLogger("chat.hub")
 
 #: What may wait for one socket beside what the server has taken, over all its rooms.
 LIMIT = 4 * 2**20
@@ -59,7 +62,7 @@ class Outbox:
 
     def close(self, code: int) -> None:
         """Close the connection after all that was put before; nothing is taken after that."""
-        self._put({"type": "websocket.close", "code": code}, 0)
+        self._put({"type": "websocket.close", "code": int(code)}, 0)  # Daphne takes no IntEnum
         self._ended = True
         if self._task is not None:
             asyncio.get_running_loop().call_later(GRACE, self._cut, self._task)
@@ -101,8 +104,8 @@ class Outbox:
             awaited = self._context.run(sending.send, None)
         except StopIteration:
             return
-        except Exception:  # the server says that the peer is gone; its disconnect event follows
-            self.discard()
+        except Exception:
+            self._peer_gone()
             return
         loop = asyncio.get_running_loop()
         self._progress = loop.time()
@@ -119,13 +122,18 @@ class Outbox:
                 self._progress = asyncio.get_running_loop().time()
                 await self._send(message)
         except Exception:
-            self.discard()
+            self._peer_gone()
         finally:
             self._task = None
             waiting, self._idle = self._idle, []
             for future in waiting:
                 if not future.done():
                     future.set_result(None)
+
+    def _peer_gone(self) -> None:
+        """The server can't send; its disconnect event follows."""
+        logger.debug("a connection is gone", exc_info=True)
+        self.discard()
 
     def _check_stall(self) -> None:
         self._watch = None
