@@ -151,6 +151,10 @@ class Client:
         error: Packet = packet["error"]
         return error
 
+    async def expect_ack(self, number: int) -> Packet:
+        """The ack of a packet that was sent raw."""
+        return await self._take(lambda p: p.get("ack") == number)
+
     async def gets(self, room: str, **match: Any) -> Packet:
         """The first entry of the room that fits, whether it has come or is to come."""
         found: list[Packet] = []
@@ -221,7 +225,10 @@ class Client:
     def _take_in(self, packet: Packet) -> None:
         self.packets.append(packet)
         if "ack" in packet:
-            future = self._acks.pop(packet["ack"])
+            future = self._acks.pop(packet["ack"], None)
+            if future is None:  # to a packet that was sent raw
+                self._unseen.append(packet)
+                return
             if future.cancelled():
                 return
             if "error" in packet:
