@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import os
+import re
 import signal
 import socket
 import sqlite3
@@ -197,10 +198,15 @@ def test_run_fills_a_new_database_serves_and_keeps_the_data(tmp_path: Path, free
     assert names == {"system", "alice"}
 
 
-def test_run_makes_no_people_with_known_passwords_without_debug(tmp_path: Path, free_port: int) -> None:
+def test_run_without_debug_makes_no_people_and_serves_hashed_files(tmp_path: Path, free_port: int) -> None:
     database = tmp_path / "db.sqlite3"
     with running(database, free_port, DEBUG="0", SECRET_KEY="x") as printed:
-        assert get(free_port, "/healthz").status == 200
+        page = get(free_port, "/accounts/login/")
+        assert page.status == 200
+        style = re.search(r'href="(/static/[^"]+\.[0-9a-f]{12}\.css)"', page.read().decode())
+        assert style
+        file = get(free_port, style[1])
+        assert (file.status, "immutable" in file.headers["Cache-Control"]) == (200, True)
     assert demo.PASSWORD not in printed
     with sqlite3.connect(database) as connection:
         assert connection.execute("SELECT username FROM auth_user").fetchall() == [("system",)]
