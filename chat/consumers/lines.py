@@ -78,7 +78,7 @@ class LinesConsumer(AsyncConsumer):
             await self._serve(socket, Handshake(scope), receive)
         finally:
             self._namespace.hub.unregister(socket)
-            self._namespace.leave(socket)
+            self._namespace.farewell(socket)
             if socket.admitted:
                 events_log.info("a user disconnected: %s", _who(socket))
 

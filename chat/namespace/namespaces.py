@@ -74,12 +74,15 @@ class Namespace:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        own = {
-            event: Handler(function)
-            for function in vars(cls).values()
-            for event in getattr(function, "__dict__", {}).get("events", ())
-        }
-        cls.handlers = {**cls.handlers, **own}
+        handlers = dict(cls.handlers)
+        for name, value in vars(cls).items():
+            for event in getattr(value, "__dict__", {}).get("events", ()):
+                if hasattr(Namespace, name):
+                    raise TypeError(
+                        f"{cls.__name__}.{name} hides Namespace.{name}: name the method otherwise"
+                    )
+                handlers[event] = Handler(value)
+        cls.handlers = handlers
 
     def __init__(self) -> None:
         self._chain: Next = self._handle
@@ -103,13 +106,13 @@ class Namespace:
             if hasattr(each, "connect"):
                 await each.connect(socket)
 
-    def leave(self, socket: Socket) -> None:
+    def farewell(self, socket: Socket) -> None:
         """The socket is gone: let its handlers finish, then `disconnect`."""
         socket.gone()
         if socket.admitted:
-            _start(self._leave(socket))
+            _start(self._farewell(socket))
 
-    async def _leave(self, socket: Socket) -> None:
+    async def _farewell(self, socket: Socket) -> None:
         while socket.in_work:
             await socket.slot()
         await self.disconnect(socket)

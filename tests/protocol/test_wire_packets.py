@@ -109,7 +109,8 @@ class TestBadPackets:
         "line",
         [
             "x", "{", "[]", "[1]", "5", "null", '"event"', "{}", '{"event":5}', '{"data":{}}',
-            '{"event":"echo"', '{"event":"echo","id":-1}', '{"event":"echo","id":1.5}', '{"event":"echo","id":true}',
+            '{"event":"echo"',
+            '{"event":"echo","id":-1}', '{"event":"echo","id":1.5}', '{"event":"echo","id":true}',
             '{"event":"echo","id":"1"}', '{"event":"echo","id":null}', '{"ack":-1}', '{"ack":"x"}',
             '{"event":"echo","ack":1}', '{"event":"echo","data":NaN}',
             '{"event":"echo","data":{"value":1e999}}',

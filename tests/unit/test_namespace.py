@@ -277,6 +277,13 @@ class TestAnswers:
         assert await child.call("second") == "either"
         assert Probe.handlers["first"] is not Child.handlers["first"]
 
+    async def test_a_handler_cannot_hide_a_method_of_the_namespaces_own(self) -> None:
+        with pytest.raises(TypeError, match="name the method otherwise"):
+
+            class Wrong(Namespace):
+                @on("send")
+                async def send(self, socket: Socket) -> None: ...  # type: ignore[override]
+
 
 class TestOrder:
     """Events of one socket for the same room enter their handlers in the order of its packets."""
@@ -376,7 +383,7 @@ class TestAcksOfClients:
         assert probe.sent[-1]["error"]["code"] == "internal"
         probe.event("ask")
         await probe.until(lambda: len(probe.sent) == 3)
-        probe.namespace.leave(probe.socket)
+        probe.namespace.farewell(probe.socket)
         await probe.idle()
 
     async def test_emit_refuses_the_kinds_of_entries(self, probe: Connection) -> None:
@@ -405,7 +412,7 @@ class TestClosing:
         probe = Connection(Leaving())
         probe.socket.admitted = True
         probe.event("wait", {"room": "general", "name": "a"})
-        probe.namespace.leave(probe.socket)
+        probe.namespace.farewell(probe.socket)
         for _ in range(5):
             await asyncio.sleep(0)
         assert left == []
