@@ -54,6 +54,11 @@ def host(default: str = "127.0.0.1") -> str:
         refuse("HOST", f"is {value!r}; give an IP address to listen on, such as 127.0.0.1 or 0.0.0.0")
 
 
+def bracketed(host: str) -> str:
+    """The host as it stands in a URL."""
+    return f"[{host}]" if ":" in host else host
+
+
 def port(default: str = "8000") -> int:
     value = text("PORT", default)
     if not re.fullmatch(r"[0-9]{1,5}", value) or not 1 <= int(value) <= 65535:
@@ -84,8 +89,7 @@ def _origin(value: str) -> str:
         )
         if not bare or not re.fullmatch(r"[a-z0-9_.:-]+", parts.hostname or ""):
             raise ValueError
-        name = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-        return f"{parts.scheme}://{name}" + (
+        return f"{parts.scheme}://{bracketed(parts.hostname or '')}" + (
             f":{parts.port}" if parts.port not in (None, default_port) else ""
         )
     except (ValueError, KeyError):

@@ -16,7 +16,7 @@ DEBUG = env.flag("DEBUG")
 SECRET_KEY = env.secret_key(DEBUG)
 HOST = env.host()
 PORT = env.port()
-ALLOWED_HOSTS = env.hosts(default=[".localhost", "127.0.0.1", "[::1]"])
+ALLOWED_HOSTS = env.hosts(default=[".localhost", "127.0.0.1", "[::1]", env.bracketed(HOST)])
 
 # Read by chat:
 # Origins, beside the site's own, from which a browser may open a socket with a session cookie.

@@ -157,7 +157,7 @@ def test_a_changed_password_keeps_this_session_and_ends_the_others(client: Clien
     assert other.get(reverse("password_change_done")).status_code == 302
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_whoever_looks_while_a_password_changes_finds_this_session_going_on(
     client: Client, alice: User
 ) -> None:
