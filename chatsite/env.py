@@ -81,19 +81,12 @@ def origins() -> list[str]:
 
 
 def _origin(value: str) -> str:
-    try:
-        parts = urlsplit(value)
-        default_port = {"http": 80, "https": 443}[parts.scheme]
-        bare = parts.hostname and not (
-            parts.path.strip("/") or parts.query or parts.fragment or parts.username
-        )
-        if not bare or not re.fullmatch(r"[a-z0-9_.:-]+", parts.hostname or ""):
-            raise ValueError
-        return f"{parts.scheme}://{bracketed(parts.hostname or '')}" + (
-            f":{parts.port}" if parts.port not in (None, default_port) else ""
-        )
-    except (ValueError, KeyError):
+    match = re.fullmatch(r"(https?)://([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?/?", value.lower())
+    if not match:
         refuse("ALLOWED_ORIGINS", f"has {value!r}; give origins such as https://chat.example.org")
+    scheme, host, port = match.groups()
+    own_port = {"http": "80", "https": "443"}[scheme]
+    return f"{scheme}://{host}" + (f":{port}" if port and port != own_port else "")
 
 
 def proxies() -> list[str]:
