@@ -26,7 +26,7 @@ class ReadOnly:
 
 class Members(ReadOnly, admin.TabularInline):
     model = Membership
-    fields = ["user", "role", "received", "read", "muted_until"]
+    fields = readonly_fields = ("user", "role", "received", "read", "muted_until")
 
 
 @admin.register(Room)

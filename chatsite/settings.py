@@ -182,5 +182,6 @@ LOGGING = {
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
         "daphne.server": {"level": "WARNING"},
+        "axes": {"level": "WARNING"},
     },
 }

@@ -13,6 +13,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.http.response import HttpResponseBase
 from django.urls import reverse_lazy
 from django.utils.decorators import method_decorator
+from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.generic import CreateView
@@ -27,7 +28,10 @@ class SignUpForm(UserCreationForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["username"].help_text = ""
+        # Errors say what is wrong with a name or a password; a list of all rules helps nobody.
+        for field in self.fields.values():
+            field.help_text = ""
+        self.fields["password1"].help_text = _("At least 8 characters, and none that many people use.")
 
     def clean_username(self) -> str:
         name = self.cleaned_data["username"]
