@@ -12,11 +12,13 @@ import queue
 import sys
 import threading
 import uuid
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import DatabaseError, InterfaceError, OperationalError, connection, connections, transaction
+from asgiref.sync import AsyncToSync
+from django.db import DatabaseError, InterfaceError, OperationalError, connection, transaction
 
 from ..errors import EventError
 from . import log
@@ -56,9 +58,14 @@ class _Job:
     loop: asyncio.AbstractEventLoop
 
 
+#: None ends the writer.
+_Item = _Write | _Job | None
+
+
 class Journal:
     def __init__(self) -> None:
-        self._queue: queue.SimpleQueue[_Write | _Job | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[_Item]] = queue.SimpleQueue()
+        self._gathering: dict[asyncio.AbstractEventLoop, list[_Item]] = {}
         self._thread: threading.Thread | None = None
         self._start_lock = threading.Lock()
         # Two counters with one writer each, instead of one with a lock.
@@ -72,10 +79,9 @@ class Journal:
     def submit(self, draft: Draft) -> asyncio.Future[Receipt]:
         """Queue a draft; when this returns, its place behind earlier ones is taken.
 
-        The future raises EventError. Raises RuntimeError inside a transaction: whoever
-        holds the database and waits for the journal would wait for ever.
+        The future raises EventError. Raises RuntimeError below `async_to_sync`.
         """
-        refuse_inside_transaction()
+        refuse_synchronous_caller()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Receipt] = loop.create_future()
         if self._bytes_in - self._bytes_out + draft.size > WAITING_BYTES:
@@ -90,7 +96,7 @@ class Journal:
 
     async def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """Run a short write transaction of its own in the writer thread."""
-        refuse_inside_transaction()
+        refuse_synchronous_caller()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         self._put(_Job(lambda: function(*args), future, loop))
@@ -106,11 +112,21 @@ class Journal:
         with self._start_lock:
             thread, self._thread = self._thread, None
         if thread is not None:
-            self._queue.put(None)
+            self._queue.put([None])
             thread.join()
 
     def _put(self, item: _Write | _Job) -> None:
-        self._queue.put(item)
+        """Hand over at the end of the loop's turn: what came in together is one batch, and the
+        writer is woken once, not for each draft in the middle of the loop's work."""
+        gathered = self._gathering.get(item.loop)
+        if gathered is None:
+            self._gathering[item.loop] = [item]
+            item.loop.call_soon(self._hand_over, item.loop)
+        else:
+            gathered.append(item)
+
+    def _hand_over(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._queue.put(self._gathering.pop(loop))
         if self._thread is None:
             with self._start_lock:
                 if self._thread is None:
@@ -121,31 +137,19 @@ class Journal:
     # -- In the writer thread
 
     def _work(self) -> None:
-        item = self._queue.get()
-        while item is not None:
-            if isinstance(item, _Job):
-                self._run_job(item)
-                item = self._queue.get()
-            else:
-                writes, item = self._gather(item)
-                self._run_batch(writes)
-                if item is _NOTHING:
-                    item = self._queue.get()
-        connection.close()
-
-    def _gather(self, first: _Write) -> tuple[list[_Write], Any]:
-        """A batch, and the item behind it that could not join."""
-        writes, size = [first], first.draft.size
-        while len(writes) < BATCH and size < BATCH_BYTES:
-            try:
-                item = self._queue.get_nowait()
-            except queue.Empty:
+        waiting: deque[_Item] = deque()
+        while True:
+            if not waiting:
+                waiting += self._queue.get()
+            while not self._queue.empty():
+                waiting += self._queue.get()
+            if waiting[0] is None:
                 break
-            if not isinstance(item, _Write):
-                return writes, item
-            writes.append(item)
-            size += item.draft.size
-        return writes, _NOTHING
+            if isinstance(waiting[0], _Job):
+                self._run_job(waiting.popleft())  # type: ignore[arg-type]
+            else:
+                self._run_batch(_take_batch(waiting))
+        connection.close()
 
     def _run_batch(self, writes: list[_Write]) -> None:
         wanted = [write for write in writes if not write.future.cancelled()]
@@ -178,13 +182,22 @@ class Journal:
         _call(job.loop, _settle_job, job.future, result, error)
 
 
-_NOTHING: Any = object()
+def _take_batch(waiting: deque[_Item]) -> list[_Write]:
+    """The drafts at the front, up to a job, as many as one transaction should hold."""
+    batch: list[_Write] = []
+    size = 0
+    while waiting and isinstance(waiting[0], _Write) and len(batch) < BATCH and size < BATCH_BYTES:
+        write: Any = waiting.popleft()
+        batch.append(write)
+        size += write.draft.size
+    return batch
 
 
-def refuse_inside_transaction() -> None:
-    # Only a connection that is open already: on an event loop every task would make one of its own.
-    if any(each.in_atomic_block for each in connections.all(initialized_only=True)):
-        raise RuntimeError("inside a transaction use door.write(): the journal would wait for this one")
+def refuse_synchronous_caller() -> None:
+    """Synchronous code, which may hold SQLite's writer or a room's row, would wait for a journal
+    that waits for it. Below `async_to_sync` its transaction can't be seen from here, so none may."""
+    if getattr(AsyncToSync.executors, "current", None) is not None:
+        raise RuntimeError("synchronous code uses door.write(): the journal would wait for its transaction")
 
 
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: Any) -> None:
@@ -205,7 +218,8 @@ def _settle(
         else:
             future.set_result(answer)
     if notify is not None:
-        notify(appended)
+        # After the acks, whose tasks the futures have just woken: their senders go on meanwhile.
+        asyncio.get_running_loop().call_soon(notify, appended)
 
 
 def _settle_job(future: asyncio.Future[Any], result: Any, error: BaseException | None) -> None:
