@@ -12,7 +12,7 @@ from django.db import transaction
 from ..errors import EventError
 from . import log
 from .entries import SYSTEM, Appended, Draft, Receipt
-from .journal import journal
+from .journal import journal, refuse_synchronous_caller
 
 CONTROL = ("_control", "control")
 
@@ -55,12 +55,17 @@ class Lane:
 
 
 def submit(draft: Draft) -> asyncio.Future[Receipt]:
-    """Queue a draft on the event loop; its order is fixed when this returns."""
+    """Queue a draft on the event loop; its order is fixed when this returns. For the hot path:
+    unlike `send` it does not look whether synchronous code waits behind it."""
     return journal.submit(draft)
 
 
 async def send(draft: Draft) -> Receipt:
-    """Append a draft. Returns after the commit; raises EventError."""
+    """Append a draft. Returns after the commit; raises EventError.
+
+    Raises RuntimeError below `async_to_sync`: synchronous code uses `write`.
+    """
+    refuse_synchronous_caller()
     return await journal.submit(draft)
 
 

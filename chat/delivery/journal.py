@@ -79,9 +79,8 @@ class Journal:
     def submit(self, draft: Draft) -> asyncio.Future[Receipt]:
         """Queue a draft; when this returns, its place behind earlier ones is taken.
 
-        The future raises EventError. Raises RuntimeError below `async_to_sync`.
+        The future raises EventError. Not for synchronous code: see `door.send`.
         """
-        refuse_synchronous_caller()
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Receipt] = loop.create_future()
         if self._bytes_in - self._bytes_out + draft.size > WAITING_BYTES:
