@@ -75,6 +75,7 @@ def render(body: str) -> str:
         link_rel="noopener nofollow",
         set_tag_attribute_values={"a": {"target": "_blank"}},
     )
+    html = html.strip()
     return html if len(msgspec.json.encode(html)) <= LARGEST else ""
 
 
