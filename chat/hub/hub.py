@@ -446,13 +446,16 @@ class Hub:
         return RECHECK
 
     async def reseat(self, room: Room) -> None:
-        users = list(room.members)
-        seats = await pools.read(rooms.find_seats, [(*room.key, user) for user in users])
-        for user, seat in zip(users, seats, strict=True):
-            if seat is None:
-                room.expel(user, "kicked")
-            elif isinstance(seat, EventError):
-                room.expel(user, "banned" if seat.code == "banned" else "kicked")
+        """Remove who is no longer a member. A notice of it in the log comes first: it has the reason."""
+        members = list(room.members.values())
+        seats = await pools.read(rooms.find_seats, [(*room.key, member.user) for member in members])
+        lost = [(m, seat) for m, seat in zip(members, seats, strict=True) if not isinstance(seat, rooms.Seat)]
+        state = await pools.read(log.state, *room.key) if lost else None
+        if state is not None and room.live:
+            await room.reach(state.head)
+        for member, why in lost:
+            if room.members.get(member.user) is member:  # and did not come back meanwhile
+                room.expel(member.user, "banned" if why is not None and why.code == "banned" else "kicked")
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: Any) -> None:
