@@ -163,6 +163,8 @@ class Hub:
         `unavailable`, `rate_limited` (1,000 rooms a socket), `bad_data`.
         """
         key = (socket.namespace_path, slug)
+        if socket not in self.sockets:
+            raise EventError("unavailable", "this connection has ended")
         joined = self._positions.setdefault(socket, {})
         if slug not in joined and len(joined) >= ROOMS_A_SOCKET:
             raise EventError("rate_limited", f"a socket can be in {ROOMS_A_SOCKET} rooms", retry_after=60)
@@ -409,7 +411,8 @@ class Hub:
             return
         sockets = self.sockets if user is None else self.sockets_of([user])
         for socket in sockets:
-            if socket.namespace_path == namespace and socket not in except_:
+            # One that is not let in yet gets `connect` first.
+            if socket.admitted and socket.namespace_path == namespace and socket not in except_:
                 socket.outbox.put(socket.outbox.wire.event(event, data))
 
     def typing(self, socket: Any, slug: str) -> None:

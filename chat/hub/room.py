@@ -244,6 +244,9 @@ class Room:
         if seen.epoch != self.epoch or seen.head < head_before:
             self.lose("its log was reset or restored")
             return
+        if seen.first > self.head + 1:
+            self.lose("entries were trimmed before this process had read them")
+            return
         if seen.head > self.head:
             self.want(seen.head)
         self.tell(Lowest(seen.received, seen.read))
