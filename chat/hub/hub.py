@@ -37,6 +37,8 @@ HERE = 100  #: people named in the answer to `join`
 DRAIN = 10.0  #: seconds that a stop waits for the journal, and then for outboxes
 REMOVED_CODES = {"banned": Close.NOT_ALLOWED, "session_ended": Close.SESSION_ENDED}
 
+GOODBYE = "the server is going away; come back"
+
 T = TypeVar("T")
 
 
@@ -62,7 +64,9 @@ class Hub:
 
     async def start(self) -> None:
         """Ready for sockets. The control log's head is read before the first is let in. Any
-        caller may await this; it starts once."""
+        caller may await this; it starts once. Raises `unavailable` once the process is stopping."""
+        if self.stopping:
+            raise EventError("unavailable", GOODBYE)
         if self._started is None:
             self._started = asyncio.create_task(self._start())
         if not self._started.done():
@@ -90,7 +94,7 @@ class Hub:
         await self._within(DRAIN, journal.drain())
         await self._within(DRAIN, self.flush())
         for socket in list(self.sockets):
-            socket.close(Close.GOING_AWAY, EventError("unavailable", "the server is going away; come back"))
+            socket.close(Close.GOING_AWAY, EventError("unavailable", GOODBYE))
         await self._within(2.0, asyncio.gather(*(socket.outbox.idle() for socket in list(self.sockets))))
         await self.hints.stop()
         for task in list(self._tasks):
