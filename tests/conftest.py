@@ -59,7 +59,9 @@ def new_server(tmp_path_factory: pytest.TempPathFactory, django_db_blocker: Any)
 def make_server(new_server: MakeServer) -> Iterator[MakeServer]:
     """`make_server("uvicorn", env={…})`: a server of a test's own, not started yet."""
     with contextlib.ExitStack() as made:
-        yield lambda *kind, **options: made.enter_context(contextlib.closing(new_server(*kind, **options)))
+        yield lambda kind=KINDS[0], **options: made.enter_context(
+            contextlib.closing(new_server(kind, **options))
+        )
 
 
 @pytest.fixture(scope="session")
@@ -133,8 +135,8 @@ def room(server: Server) -> str:
 
 
 @pytest.fixture(scope="session")
-def postgres_server_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with databases.postgres(tmp_path_factory.mktemp("postgres")) as url:
+def postgres_server_url() -> Iterator[str]:
+    with databases.postgres() as url:
         yield url
 
 

@@ -19,7 +19,7 @@ from tests.support import check
 @pytest.mark.parametrize(
     ("kind", "database", "messages", "kills"),
     [
-        ("daphne", "sqlite", 5_000, 10),
+        ("daphne", "sqlite", 2_000, 10),
         ("uvicorn", "sqlite", 5_000, 10),
         ("uvicorn", "postgres", 1_000, 3),
     ],

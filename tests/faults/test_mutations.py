@@ -11,7 +11,7 @@ from tests.faults.conversation import Conversation
 from tests.faults.mutants import drop_uniqueness, mutant
 from tests.support import check
 
-SMALL: dict[str, Any] = {"messages": 600, "kills": 5, "lost_acks": 0.03, "patience": 3.0}
+SMALL: dict[str, Any] = {"messages": 500, "kills": 4, "lost_acks": 0.03, "patience": 2.0}
 
 
 @pytest.mark.timeout(300)

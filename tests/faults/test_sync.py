@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import MakeServer
 from tests.faults.mutants import mutant
 from tests.support import Client
+from tests.support.server import KINDS
 
 MESSAGES = 20
 CALL = re.compile(
@@ -31,7 +32,7 @@ pytestmark = [
 async def acks_and_syncs(make_server: MakeServer, trace: Path, **options: object) -> list[str]:
     """ "write", "sync" and "ack" as they follow on each other, while messages are sent one by one."""
     strace = [
-        "strace", "--daemonize", "-f", "-qq", "-yy", "-s", "200", "-o", str(trace),
+        "strace", "--daemonize", "-f", "-q", "-yy", "-s", "200", "-o", str(trace),
         "-e", "trace=fsync,fdatasync,pwrite64,write,writev,sendto,sendmsg",
     ]  # fmt: skip
     server = make_server(wrap=strace, **options).start()
@@ -78,8 +79,11 @@ def unsynced_acks(found: list[str]) -> int:
     return count
 
 
-async def test_a_sync_lies_between_each_insert_and_its_ack(make_server: MakeServer, tmp_path: Path) -> None:
-    found = await acks_and_syncs(make_server, tmp_path / "trace", env={"RATE_LIMIT": "off"})
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_sync_lies_between_each_insert_and_its_ack(
+    make_server: MakeServer, tmp_path: Path, kind: str
+) -> None:
+    found = await acks_and_syncs(make_server, tmp_path / "trace", kind=kind, env={"RATE_LIMIT": "off"})
     assert found.count("ack") == MESSAGES
     assert unsynced_acks(found) == 0
     assert "".join(event[0] for event in found).count("wsa") >= MESSAGES

@@ -14,7 +14,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 Packet = dict[str, Any]
-TIMEOUT = 10.0
+TIMEOUT = 20.0
 
 
 class Refused(Exception):

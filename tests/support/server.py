@@ -126,7 +126,7 @@ class Server:
             "--ws-max-size", str(1024 * 1024), "--log-level", "warning",
         ]  # fmt: skip
 
-    def wait(self, timeout: float = 30) -> None:
+    def wait(self, timeout: float = 60) -> None:
         """Until it accepts connections; a port can only be asked again and again."""
         deadline = time.monotonic() + timeout
         while not self.accepts():
