@@ -19,10 +19,11 @@ from markdown_it.token import Token
 # than this is left out and the body is shown as it was typed.
 LARGEST = 64 * 1024
 
-# Markup is only there where one of these is: most bodies cost one search.
-MAYBE = re.compile(
-    r"[*_`~\[\\]|https?://|mailto:|^ {0,3}(?:[>#]|[-+] |-{3}|\d+[.)] )", re.MULTILINE | re.IGNORECASE
-)
+# Markup is only there where one of these is. Most bodies have no character that could begin it:
+# looking for those alone takes 1 µs for a line, where the patterns together took 11.
+BEGINS = re.compile(r"[*_`~\[\\:>#+0-9-]")
+INLINE = re.compile(r"[*_`~\[\\]")
+BLOCK = re.compile(r"^ {0,3}(?:[>#]|[-+] |-{3}|\d+[.)] )", re.MULTILINE)
 LINK = re.compile(r"https?://|mailto:", re.IGNORECASE)
 
 # What a parse costs grows with these. 16 KiB of "_>[" took 0.3 s, of "http://[" 2.2 s (what
@@ -57,7 +58,9 @@ markdown = _parser()
 
 def has_markup(body: str) -> bool:
     """Whether `render` may have something to do: cheap enough for the event loop."""
-    return MAYBE.search(body) is not None
+    if BEGINS.search(body) is None:
+        return False
+    return any(pattern.search(body) for pattern in (INLINE, BLOCK, LINK))
 
 
 def render(body: str) -> str:
