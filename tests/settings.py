@@ -22,8 +22,10 @@ from chatsite.settings import DATABASES  # noqa: E402
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
+directory = tempfile.mkdtemp(prefix="chatsite-")
+atexit.register(shutil.rmtree, directory, ignore_errors=True)
+STATIC_ROOT = directory
+
 # A file: Django's database in memory fails readers in other threads with "table is locked".
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
-    directory = tempfile.mkdtemp(prefix="chatsite-")
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
     DATABASES["default"]["TEST"] = {"NAME": f"{directory}/test.sqlite3"}
