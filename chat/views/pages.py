@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -16,6 +17,14 @@ from .words import EMOJIS, WORDS
 
 NAMESPACE = "chat"
 FIRST_PAGE = 50
+
+STATIC = Path(__file__).resolve().parent.parent / "static"
+# The modules that main.js imports, one from the other: named in the page, they load at once.
+MODULES = sorted(
+    path.relative_to(STATIC).as_posix()
+    for path in (STATIC / "chat/js").rglob("*.js")
+    if path.name not in ("main.js", "theme.js")
+)
 
 
 @never_cache
@@ -46,7 +55,13 @@ def _shell(request: HttpRequest, view: rooms.View | None = None) -> HttpResponse
         "room": view.room.slug if view else None,
         "history": _history(view, user.pk) if view and view.membership else None,
     }
-    context = {"room": view.room if view else None, "page": page, "words": WORDS, "emojis": EMOJIS}
+    context = {
+        "room": view.room if view else None,
+        "page": page,
+        "modules": MODULES,
+        "words": WORDS,
+        "emojis": EMOJIS,
+    }
     return render(request, "chat/chat.html", context)
 
 

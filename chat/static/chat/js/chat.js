@@ -171,6 +171,8 @@ export class Chat extends EventTarget {
     }
     room.here = ack.here;
     room.hereCount = ack.here_count;
+    room.receivedByAll = ack.received_by_all ?? room.receivedByAll;
+    room.readByAll = ack.read_by_all ?? room.readByAll;
     if (!room.member) room.refresh({ ...room.info, member: true, head: ack.head, unread: 0, mentions: 0 });
     if (room === this.open) this.#fill(room);
     if (room.read > (room.info.read ?? 0)) this.#tellRead(room);
@@ -244,7 +246,7 @@ export class Chat extends EventTarget {
     const room = this.rooms.get(data.room);
     if (event === "typing" && room) this.#types(room, data.user);
     else if (event === "receipts" && room) this.#receipts(room, data);
-    else if (event === "presence") this.#presence(data.changes);
+    else if (event === "presence" && room) this.#presence(room, data.changes);
     else if (event.startsWith("room:")) this.refresh().catch(() => {});
   }
 
@@ -269,15 +271,17 @@ export class Chat extends EventTarget {
     this.#say("people", room);
   }
 
-  #presence(changes) {
-    for (const room of this.rooms.values()) {
-      for (const { user, state } of changes) {
-        if (state === "online" || !room.here.some((each) => each.id === user.id)) continue;
-        room.here = room.here.filter((each) => each.id !== user.id);
-        room.hereCount -= 1;
-      }
-      this.#say("people", room);
+  #presence(room, changes) {
+    for (const { user, state } of changes) {
+      const others = room.here.filter((each) => each.id !== user.id);
+      const was = others.length < room.here.length;
+      const is = state === "online";
+      const counted = was || room.hereCount > room.here.length; // `here` names the first hundred
+      if (is && !was) room.hereCount += 1;
+      if (!is && counted) room.hereCount -= 1;
+      room.here = is ? [...others, user] : others;
     }
+    this.#say("people", room);
   }
 
   // What the page asks for
@@ -296,9 +300,11 @@ export class Chat extends EventTarget {
     return room;
   }
 
-  #fill(room) {
-    const { older, rows } = room.timeline;
-    if (older && rows.length < PAGE) this.loadOlder(room).catch(() => {});
+  /** A first page, where there is none. Of one's own room it lies below where the join begins. */
+  async #fill(room) {
+    await room.loading?.catch(() => {}); // asked for before the join, it may be of no use
+    const { older, rows, position } = room.timeline;
+    if (older && rows.length < PAGE && (position || !room.member)) this.loadOlder(room).catch(() => {});
   }
 
   loadOlder(room) {

@@ -6,6 +6,8 @@ import { clone, listPeople, openBeside, pickEmoji } from "./parts.js";
 const GROUP_WITHIN = 5 * 60_000;
 const NEAR = 600; // pixels from an end of the window at which the next page is fetched
 const AT_BOTTOM = 40;
+const WHO = document.getElementById("who");
+const WHO_EVERY = 2_000;
 
 /** The messages of the open room. The list is laid out from its end (`column-reverse`), so that
  * it stays there by itself; elsewhere the row under the reader's eyes is kept in its place.
@@ -56,7 +58,7 @@ class MessageList extends HTMLElement {
   render() {
     const { room } = this;
     if (document.hidden && this.#divider === null) this.markNew();
-    room.timeline.trim(-this.scrollTop < this.#fromTop() ? "start" : "end");
+    room.timeline.trim(-this.scrollTop <= this.#fromTop() ? "start" : "end");
     const anchor = this.following ? null : this.#anchor();
     this.#place(this.#items(chat.view(room)));
     if (anchor) this.scrollTop += anchor.element.getBoundingClientRect().top - anchor.top;
@@ -251,19 +253,13 @@ class MessageList extends HTMLElement {
     chat.write(this.room, "react", { target: seq, emoji, on });
   }
 
+  /** Who has read and received it, as long as one looks. */
   async #who(button, { seq }) {
-    const menu = document.getElementById("who");
-    const { received, read, pending } = await chat.who(this.room, seq);
-    const readers = new Set(read.map((user) => user.id));
-    const show = (name, people) => {
-      const list = menu.querySelector(`[data-people=${name}]`);
-      list.previousElementSibling.hidden = list.hidden = !people.length;
-      listPeople(list, people);
-    };
-    show("read", read);
-    show("received", received.filter((user) => !readers.has(user.id)));
-    menu.querySelector(".pending").textContent = pending ? count("pending", pending) : say("pending_none");
-    openBeside(menu, button.isConnected ? button : this);
+    const { room } = this;
+    showWho(await chat.who(room, seq));
+    openBeside(WHO, button.isConnected ? button : this);
+    const timer = setInterval(() => chat.who(room, seq).then(showWho, () => {}), WHO_EVERY);
+    WHO.addEventListener("beforetoggle", () => clearInterval(timer), { once: true });
   }
 
   #reveal(seq) {
@@ -322,6 +318,17 @@ class MessageList extends HTMLElement {
     this.#reach(element);
     element?.focus();
   }
+}
+
+function showWho({ received, read, pending }) {
+  const readers = new Set(read.map((user) => user.id));
+  const lists = { read, received: received.filter((user) => !readers.has(user.id)) };
+  for (const [name, people] of Object.entries(lists)) {
+    const list = WHO.querySelector(`[data-people=${name}]`);
+    list.previousElementSibling.hidden = list.hidden = !people.length;
+    listPeople(list, people);
+  }
+  WHO.querySelector(".pending").textContent = pending ? count("pending", pending) : say("pending_none");
 }
 
 function isGrouped(before, row) {

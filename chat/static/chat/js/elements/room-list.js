@@ -56,7 +56,7 @@ class RoomList extends HTMLElement {
     const item = this.#items.get(room.slug);
     const link = item.firstElementChild;
     const unread = room.member && room.unread > 0;
-    link.pathname = `/rooms/${room.slug}/`;
+    link.href = `/rooms/${room.slug}/`;
     link.ariaCurrent = room === chat.open ? "page" : null;
     link.classList.toggle("unread", unread);
     item.querySelector(".room-name").textContent = room.info.name;

@@ -1,0 +1,143 @@
+"""By keyboard, by screen reader, on a phone."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.async_api import expect
+
+from tests.support import Server
+
+from .conftest import OpenWindow
+
+UNLABELLED = """() => [...document.querySelectorAll("button, input, textarea, a[href], select")]
+  .filter((element) => element.checkVisibility() && element.type !== "hidden")
+  .filter((element) => {
+    const named = element.ariaLabel || element.getAttribute("aria-labelledby") || element.labels?.length;
+    return !named && !element.textContent.trim();
+  })
+  .map((element) => element.outerHTML)"""
+
+WIDER_THAN_THE_WINDOW = "() => document.documentElement.scrollWidth > innerWidth"
+
+
+async def test_the_keyboard_alone_is_enough(site: Server, open_browser: OpenWindow) -> None:
+    alice = site.person("alice")
+    rooms = sorted(site.room(name, [alice]) for name in ("one", "two"))
+    window = await (await open_browser(alice)).enters(rooms[0])
+    page = window.page
+    await expect(window.composer).to_be_focused()
+    await page.keyboard.type("frist")
+    await page.keyboard.press("Enter")
+    await window.sees_mark("frist", "received")
+
+    await page.keyboard.press("ArrowUp")
+    await expect(window.composer).to_have_value("frist")
+    await page.keyboard.press("Escape")
+    await expect(window.composer).to_have_value("")
+    await page.keyboard.press("ArrowUp")
+    await page.keyboard.press("ControlOrMeta+A")
+    await page.keyboard.type("first")
+    await page.keyboard.press("Enter")
+    await window.sees("first")
+
+    await page.keyboard.press("Alt+ArrowDown")
+    await expect(page).to_have_url(f"{site.origin}/rooms/{rooms[1]}/")
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type(rooms[0])
+    await page.keyboard.press("Enter")
+    await expect(page).to_have_url(f"{site.origin}/rooms/{rooms[0]}/")
+    await expect(window.composer).to_be_focused()
+
+    await window.message("first").focus()
+    await page.keyboard.press("r")
+    await expect(page.locator(".context")).to_contain_text("Replying to")
+    await page.keyboard.press("Escape")
+    await window.message("first").focus()
+    await page.keyboard.press("?")
+    await expect(window.dialog("shortcuts")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await expect(window.dialog("shortcuts")).to_be_hidden()
+    await expect(window.message("first")).to_be_focused()
+    await page.keyboard.press("Delete")
+    await expect(window.dialog("delete")).to_be_visible()
+    await page.keyboard.press("Escape")
+    await page.keyboard.press("Escape")
+    await expect(window.composer).to_be_focused()
+
+
+async def test_the_first_tab_stop_skips_to_the_content(site: Server, open_browser: OpenWindow) -> None:
+    window = await (await open_browser(site.person("alice"))).goes("/")
+    await window.page.keyboard.press("Tab")
+    await expect(window.page.get_by_role("link", name="Skip to content")).to_be_focused()
+    await window.page.keyboard.press("Enter")
+    await expect(window.page.get_by_role("main")).to_be_focused()
+
+
+async def test_a_screen_reader_is_told_what_others_write(site: Server, open_browser: OpenWindow) -> None:
+    alice, bob = site.person("alice"), site.person("bob")
+    room = site.room("tea", [alice, bob])
+    hers = await (await open_browser(alice)).enters(room)
+    his = await (await open_browser(bob)).enters(room)
+    await his.writes("Can you hear me?")
+    log = hers.page.get_by_role("log", name="New messages")
+    await expect(log).to_have_text(f"{bob.name}: Can you hear me?")
+    await hers.writes("I can")
+    await hers.sees("I can")
+    await expect(log).not_to_contain_text("I can")
+    await expect(hers.page.get_by_role("status")).to_have_text("online")
+
+
+@pytest.mark.parametrize("path", ["/accounts/login/", "/accounts/signup/", "/", "room"])
+async def test_everything_one_can_use_has_a_name(site: Server, open_browser: OpenWindow, path: str) -> None:
+    alice = site.person("alice")
+    room = site.room("tea", [alice])
+    window = await open_browser(None if "accounts" in path else alice)
+    await window.goes(f"/rooms/{room}/" if path == "room" else path)
+    if path == "room":
+        await window.writes("hello")
+        await window.message("hello").hover()
+    assert await window.page.evaluate(UNLABELLED) == []
+    assert await window.page.locator("h1:visible").count() == 1
+    assert await window.page.locator("main").count() == 1
+
+
+@pytest.mark.parametrize("width", [320, 390])
+async def test_a_phone_shows_one_thing_at_a_time_without_scrolling_sideways(
+    site: Server, open_browser: OpenWindow, width: int
+) -> None:
+    alice = site.person("alice")
+    room = site.room("tea", [alice], name="A room with a rather long name for so small a window")
+    window = await open_browser(
+        alice, viewport={"width": width, "height": 640}, has_touch=True, is_mobile=True
+    )
+    page = window.page
+    await window.goes("/")
+    await expect(page.locator(".room-head")).to_be_hidden()
+    assert not await page.evaluate(WIDER_THAN_THE_WINDOW)
+    await window.room(room).tap()
+    await expect(page.locator("room-list")).to_be_hidden()
+    await window.composer.fill("w" * 300)
+    await page.get_by_role("button", name="Send").tap()
+    await window.sees_mark("w" * 300, "received")
+    await window.composer.fill("Enter breaks the line here")
+    await window.composer.press("Enter")
+    await expect(window.composer).to_have_value("Enter breaks the line here\n")
+    assert not await page.evaluate(WIDER_THAN_THE_WINDOW)
+    await page.get_by_role("link", name="All rooms").tap()
+    await expect(page.locator("room-list")).to_be_visible()
+    window.expected.append("404")
+    for path in ("/accounts/password_change/", "/nothing-here/"):
+        await window.goes(path)
+        assert not await page.evaluate(WIDER_THAN_THE_WINDOW)
+
+
+async def test_light_and_dark_follow_the_system_until_someone_chooses(
+    site: Server, open_browser: OpenWindow
+) -> None:
+    window = await (await open_browser(color_scheme="dark")).goes("/accounts/login/")
+    ground = "() => getComputedStyle(document.documentElement).backgroundColor"
+    dark = await window.page.evaluate(ground)
+    await window.page.get_by_role("button", name="Light or dark").click()
+    assert await window.page.evaluate(ground) != dark
+    await window.page.reload()
+    assert await window.page.evaluate(ground) != dark

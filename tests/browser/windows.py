@@ -1,0 +1,103 @@
+"""A person's browser window, and what one does and sees in it."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+from playwright.async_api import BrowserContext, Locator, Page, expect
+
+from tests.support import Person, Server
+
+WAIT = 15_000  # milliseconds; a reconnect's delays included
+expect.set_options(timeout=WAIT)
+
+
+class Window:
+    """One tab. `problems` are what the page's scripts complained of."""
+
+    def __init__(self, page: Page, server: Server, person: Person | None = None) -> None:
+        self.page = page
+        self.server = server
+        self.person = person
+        self.problems: list[str] = []
+        self.expected = ["ERR_CONNECTION", "WebSocket connection"]  # of these it may complain
+        self.sent: list[dict[str, Any]] = []  # packets, in the order in which they left
+        page.on("pageerror", lambda error: self.problems.append(str(error)))
+        page.on("console", lambda message: self._heard(message.type, message.text))
+        page.on("websocket", lambda socket: socket.on("framesent", self._note))
+
+    def _heard(self, kind: str, text: str) -> None:
+        if kind == "error" and not any(words in text for words in self.expected):
+            self.problems.append(text)
+
+    def _note(self, frame: str | bytes) -> None:
+        text = frame if isinstance(frame, str) else frame.decode()
+        self.sent += [json.loads(line) for line in text.splitlines() if line]
+
+    def sent_events(self, event: str) -> list[dict[str, Any]]:
+        return [packet["data"] for packet in self.sent if packet.get("event") == event]
+
+    # Doing
+
+    async def goes(self, path: str) -> Window:
+        await self.page.goto(self.server.origin + path)
+        return self
+
+    async def enters(self, room: str) -> Window:
+        await self.goes(f"/rooms/{room}/")
+        await self.is_online()
+        return self
+
+    async def writes(self, *bodies: str) -> None:
+        for body in bodies:
+            await self.composer.fill(body)
+            await self.composer.press("Enter")
+
+    async def acts(self, body: str, act: str) -> None:
+        """One of the buttons that a message shows under the pointer."""
+        message = self.message(body)
+        await message.hover()
+        await message.locator(f'.actions [data-act="{act}"]').click()
+
+    # Seeing
+
+    @property
+    def composer(self) -> Locator:
+        return self.page.locator("message-composer textarea")
+
+    @property
+    def state(self) -> Locator:
+        return self.page.locator("connection-state .words")
+
+    def message(self, body: str) -> Locator:
+        whole = re.compile(rf"^\s*{re.escape(body)}\s*$")
+        return self.page.locator(".message", has=self.page.locator(".body", has_text=whole))
+
+    def room(self, slug: str) -> Locator:
+        return self.page.locator(f'room-list a[href$="/rooms/{slug}/"]')
+
+    def dialog(self, name: str) -> Locator:
+        return self.page.locator(f"dialog#{name}")
+
+    async def is_online(self) -> None:
+        await expect(self.state).to_have_text("online")
+
+    async def sees(self, *bodies: str) -> None:
+        for body in bodies:
+            await expect(self.message(body)).to_have_count(1)
+            await expect(self.message(body)).to_be_visible()
+
+    async def sees_mark(self, body: str, mark: str) -> None:
+        marks = {"received": "received|read"}.get(mark, mark)  # who has read it has received it
+        await expect(self.message(body).locator(".mark")).to_have_attribute(
+            "data-mark", re.compile(f"^({marks})$")
+        )
+
+    async def bodies(self) -> list[str]:
+        return [text.strip() for text in await self.page.locator(".message .body").all_text_contents()]
+
+
+async def open_window(context: BrowserContext, server: Server, person: Person | None = None) -> Window:
+    return Window(await context.new_page(), server, person)
