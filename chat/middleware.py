@@ -143,12 +143,12 @@ def rate_limit(limit: str | None = None) -> RateLimit | Unlimited:
     """`"30/s"` or, with a burst, `"30/s:200"`; None: the site's RATE_LIMIT, which namespaces share."""
     if settings.RATE_LIMIT is None:
         return Unlimited()
-    return _site_limit() if limit is None else RateLimit(*parse_rate(limit))
+    return _site_limit(settings.RATE_LIMIT) if limit is None else RateLimit(*parse_rate(limit))
 
 
 @cache
-def _site_limit() -> RateLimit:
-    return RateLimit(*settings.RATE_LIMIT)
+def _site_limit(limit: tuple[float, int]) -> RateLimit:
+    return RateLimit(*limit)
 
 
 def parse_rate(limit: str) -> tuple[float, int]:

@@ -86,11 +86,11 @@ class LinesConsumer(AsyncConsumer):
         try:
             await self._let_in(socket, handshake, receive)
             await self._listen(socket, receive)
-        except EventError as error:
-            socket.close(CLOSE_CODES.get(error.code, Close.NOT_ALLOWED), error)
+        except EventError as refusal:
+            socket.close(CLOSE_CODES.get(refusal.code, Close.NOT_ALLOWED), refusal)
         except Exception as failure:
-            error = internal_error(f"a connection to /{socket.namespace_path}", failure)
-            socket.close(Close.GOING_AWAY, error)
+            where = f"a connection to /{socket.namespace_path}"
+            socket.close(Close.GOING_AWAY, internal_error(where, failure))
         if socket.closed is not None:
             await self._listen(socket, receive)  # to nothing, until the connection has ended
 
@@ -130,11 +130,11 @@ class LinesConsumer(AsyncConsumer):
     async def _take_in(self, socket: Socket, text: str, receive: Receive) -> None:
         namespace = socket.namespace
         for packet in lines.decode(text):
-            if type(packet) is Event:
+            if isinstance(packet, Event):
                 if socket.in_work >= IN_WORK and not namespace.is_direct(packet.name):
                     await _free_slot(socket, receive)
                 namespace.dispatch(socket, packet)
-            elif type(packet) is Ack:
+            elif isinstance(packet, Ack):
                 namespace.answered(socket, packet)
             else:
                 self._refuse(socket, packet)

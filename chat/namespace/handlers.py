@@ -77,7 +77,7 @@ class Handler:
     def _shape(self, name: str, parameters: list[inspect.Parameter], hints: dict[str, Any]) -> Any:
         if self.whole:
             # In a struct, since msgspec analyses any other type again at every call.
-            whole = dict[Slug, hints[parameters[-1].name]]  # type: ignore[misc]
+            whole = dict.__class_getitem__((Slug, hints[parameters[-1].name]))
             return msgspec.defstruct(name, [("data", whole)])
         fields: list[Any] = [
             (each.name, hints[each.name])

@@ -193,13 +193,12 @@ class Namespace:
         try:
             answer = await self._chain(work.socket, event)
             return None if event.id is None else wire.ack(event.id, answer)
-        except EventError as error:
-            self._note(work, error)
-            return wire.error(error, event.id, event.name[:64])
+        except EventError as refusal:
+            error = refusal
         except Exception as failure:
             error = internal_error(self._where(event), failure)
-            self._note(work, error)
-            return wire.error(error, event.id, event.name[:64])
+        self._note(work, error)
+        return wire.error(error, event.id, event.name[:64])
 
     async def _handle(self, socket: Socket, event: Event) -> Any:
         """The innermost link of the chain."""
