@@ -80,6 +80,27 @@ def event_names(namespace: object) -> list[str]:
     return re.findall(r'@on\("([^"]+)"', Path(module.__file__ or "").read_text())
 
 
+def test_every_test_that_the_documentation_names_is_there() -> None:
+    tests = "\n".join(file.read_text() for file in (ROOT / "tests").rglob("test_*.py"))
+    named = {
+        name
+        for file in (ROOT / "docs").glob("*.md")
+        for name in re.findall(r"`(test_\w+)`", file.read_text())
+    }
+    assert sorted(name for name in named if f"def {name}(" not in tests) == []
+
+
+def test_every_file_that_the_documentation_names_is_there() -> None:
+    for document in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
+        links = re.findall(r"\]\(([^)#:]+)[^):]*\)", document.read_text())
+        sources = re.findall(
+            r"`((?:chat|chatsite|tests|docs|bench|templates)/[\w./-]+\.\w+)`", document.read_text()
+        )
+        absent = [name for name in links if not (document.parent / name).exists()]
+        absent += [name for name in sources if not (ROOT / name).exists()]
+        assert absent == [], document.name
+
+
 def test_every_variable_of_the_environment_is_in_the_readme() -> None:
     read = re.findall(r'\b(?:text|words|flag)\("([A-Z_]+)"', text("chatsite/env.py", "chatsite/settings.py"))
     assert set(read) > {"HOST", "PORT", "SECRET_KEY"}
