@@ -7,13 +7,18 @@ holds up everyone; these do not.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import logging
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 
+from ..errors import EventError
 from .journal import journal
+
+logger = logging.getLogger("chat.delivery")
 
 READERS = 4
 
@@ -25,7 +30,8 @@ _poller = ThreadPoolExecutor(1, thread_name_prefix="chat-poll")
 
 
 async def read(function: Callable[..., V], *args: Any) -> V:
-    """Run a function that reads the database in one of the readers' threads."""
+    """Run a function that reads the database in one of the readers' threads. Raises
+    `unavailable` where the database can't be reached, as `poll` and `write` do."""
     return await asyncio.get_running_loop().run_in_executor(_readers, _fresh, function, *args)
 
 
@@ -37,13 +43,25 @@ async def poll(function: Callable[..., V], *args: Any) -> V:
 async def write(function: Callable[..., V], *args: Any) -> V:
     """Run a function with a short write transaction of its own in the journal's thread, where
     it does not compete with the journal for SQLite's only writer."""
-    return await journal.run(function, *args)
+    with _outage_as_unavailable():
+        return await journal.run(function, *args)
 
 
 def _fresh(function: Callable[..., V], *args: Any) -> V:
     """Drop a connection that an earlier call found broken or that has outlived its age."""
     connection.close_if_unusable_or_obsolete()
-    return function(*args)
+    with _outage_as_unavailable():
+        return function(*args)
+
+
+@contextmanager
+def _outage_as_unavailable() -> Iterator[None]:
+    """An outage passes: a client that is told so tries again, where `internal` would end it."""
+    try:
+        yield
+    except (OperationalError, InterfaceError) as outage:
+        logger.error("the database is unavailable: %s", outage)
+        raise EventError("unavailable", "the database can't be reached now") from outage
 
 
 class Together(Generic[K, V]):
