@@ -103,8 +103,7 @@ class Journal:
 
     async def drain(self) -> None:
         """Return when all that is queued now has been committed and answered."""
-        if self._thread is not None:
-            await self.run(lambda: None)
+        await self.run(lambda: None)
 
     def stop(self) -> None:
         """End the writer thread once it has written what is queued."""
@@ -151,13 +150,21 @@ class Journal:
         connection.close()
 
     def _run_batch(self, writes: list[_Write]) -> None:
+        """Rooms that someone else holds don't hold up the batch: they are tried again, each
+        alone, once all others have their answers."""
         wanted = [write for write in writes if not write.future.cancelled()]
-        try:
-            answers, appended = commit([write.draft for write in wanted])
-        except BaseException as bug:  # the writer outlives anything
-            answers, appended = [_internal(bug)] * len(wanted), []
+        answered, appended = _commit(commit, wanted)
         self._bytes_out += sum(write.draft.size for write in writes)
-        self._answer(list(zip(wanted, answers, strict=True)), appended)
+        free: list[tuple[_Write, Answer]] = []
+        busy: dict[tuple[str, str], list[_Write]] = {}
+        for write, answer in answered:
+            if isinstance(answer, log.RoomBusy):
+                busy.setdefault((write.draft.namespace, write.draft.room), []).append(write)
+            else:
+                free.append((write, answer))
+        self._answer(free, appended)
+        for some in busy.values():
+            self._answer(*_commit(commit_when_free, some))
 
     def _answer(self, answered: list[tuple[_Write, Answer]], appended: list[Appended]) -> None:
         """One call into each event loop, not one a draft; entries and acks travel together."""
@@ -233,26 +240,52 @@ def _settle_job(future: asyncio.Future[Any], result: Any, error: BaseException |
 # -- Committing a batch
 
 
+def _commit(
+    how: Callable[[list[Draft]], tuple[list[Answer], list[Appended]]], writes: list[_Write]
+) -> tuple[list[tuple[_Write, Answer]], list[Appended]]:
+    drafts = [write.draft for write in writes]
+    try:
+        answers, appended = how(drafts)
+    except BaseException as bug:  # the writer outlives anything
+        refusal = _internal(bug)
+        answers, appended = [_refuse(draft, refusal) for draft in drafts], []
+    return list(zip(writes, answers, strict=True)), appended
+
+
 def commit(drafts: Sequence[Draft]) -> tuple[list[Answer], list[Appended]]:
     """Append drafts in transactions of their own; every draft gets its answer.
 
     An outage fails the batch at once as unavailable. What fails for its data is tried one by
-    one, so that a poisoned draft fails alone.
+    one, so that a poisoned draft fails alone. A draft whose room someone else holds is
+    answered with `RoomBusy`.
     """
     try:
-        answers, appended = retrying(lambda: _transaction(drafts, skip_locked=True))
+        answers, appended = retrying(lambda: _transaction(drafts))
     except (OperationalError, InterfaceError) as outage:
         return _unavailable(drafts, outage), []
     except Exception as failure:
         if len(drafts) == 1:
             return [_refuse(drafts[0], _internal(failure))], []
         return _one_by_one(drafts)
-    return _try_locked_rooms(drafts, answers, appended)
+    return answers, appended
 
 
-def _transaction(drafts: Sequence[Draft], *, skip_locked: bool) -> tuple[list[Answer], list[Appended]]:
+def commit_when_free(drafts: Sequence[Draft]) -> tuple[list[Answer], list[Appended]]:
+    """Append drafts to one room that someone else holds, if it is let go soon."""
+    try:
+        with transaction.atomic():
+            with connection.cursor() as cursor:
+                cursor.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
+            return log.append(drafts)
+    except (OperationalError, InterfaceError):
+        return [_refuse(draft, log.RoomBusy()) for draft in drafts], []
+    except Exception:
+        return _one_by_one(drafts)
+
+
+def _transaction(drafts: Sequence[Draft]) -> tuple[list[Answer], list[Appended]]:
     with transaction.atomic():
-        return log.append(drafts, skip_locked=skip_locked)
+        return log.append(drafts, skip_locked=True)
 
 
 def _one_by_one(drafts: Sequence[Draft]) -> tuple[list[Answer], list[Appended]]:
@@ -263,35 +296,6 @@ def _one_by_one(drafts: Sequence[Draft]) -> tuple[list[Answer], list[Appended]]:
         answers += some_answers
         appended += some_appended
     return answers, appended
-
-
-def _try_locked_rooms(
-    drafts: Sequence[Draft], answers: list[Answer], appended: list[Appended]
-) -> tuple[list[Answer], list[Appended]]:
-    """Rooms that someone else held did not hold up the batch; now each is tried once, alone."""
-    busy: dict[tuple[str, str], list[int]] = {}
-    for place, answer in enumerate(answers):
-        if answer is log.LOCKED:
-            busy.setdefault((drafts[place].namespace, drafts[place].room), []).append(place)
-    for places in busy.values():
-        some = [drafts[place] for place in places]
-        try:
-            some_answers, some_appended = _wait_for_room(some)
-        except (OperationalError, InterfaceError):
-            some_answers, some_appended = [_refuse(draft, log.LOCKED) for draft in some], []
-        except Exception:
-            some_answers, some_appended = _one_by_one(some)
-        appended += some_appended
-        for place, answer in zip(places, some_answers, strict=True):
-            answers[place] = answer
-    return answers, appended
-
-
-def _wait_for_room(drafts: Sequence[Draft]) -> tuple[list[Answer], list[Appended]]:
-    with transaction.atomic():
-        with connection.cursor() as cursor:
-            cursor.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
-        return log.append(drafts)
 
 
 def retrying(function: Callable[[], Any]) -> Any:

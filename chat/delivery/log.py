@@ -62,8 +62,10 @@ def append(drafts: Sequence[Draft], *, skip_locked: bool = False) -> tuple[list[
     """Append drafts in their order; must run inside a transaction on this connection.
 
     Returns an answer for each draft and, by room, what was appended. With `skip_locked` a
-    draft whose room is locked by someone else is answered with the error `LOCKED`.
+    draft whose room is locked by someone else is answered with `RoomBusy`.
     """
+    if not drafts:
+        return [], []
     with connection.cursor() as cursor:
         transaction = _Append(cursor, drafts, skip_locked)
         answers = [transaction.judge(draft) for draft in drafts]
@@ -71,8 +73,11 @@ def append(drafts: Sequence[Draft], *, skip_locked: bool = False) -> tuple[list[
     return answers, transaction.appended()
 
 
-#: The answer to a draft whose room `skip_locked` passed over; it was not tried.
-LOCKED = EventError("unavailable", "the room is busy; try again")
+class RoomBusy(EventError):
+    """The answer to a draft whose room `skip_locked` passed over; it was not tried."""
+
+    def __init__(self) -> None:
+        super().__init__("unavailable", "the room is busy; try again")
 
 
 class _Append:
@@ -200,7 +205,7 @@ class _Append:
     def _room(self, draft: Draft) -> _Room:
         key = (draft.namespace, draft.room)
         if key in self.busy:
-            raise LOCKED
+            raise RoomBusy
         if key not in self.rooms:
             raise _no_room(draft.room)
         return self.rooms[key]
