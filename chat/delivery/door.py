@@ -28,29 +28,30 @@ class Lane:
     change the order in which it spoke.
     """
 
-    __slots__ = ("_behind", "_number")
+    __slots__ = ("_behind",)
 
     def __init__(self) -> None:
-        self._behind: str | None = None
-        self._number = 0
+        #: Its client_id and number. One value: the event loop and the writer both change it.
+        self._behind: tuple[str, int] | None = None
 
     def refuse(self, client_id: str, number: int) -> None:
         """Remember a temporary refusal; `number` is the packet's place on its socket."""
-        if self._behind is None or number < self._number:
-            self._behind, self._number = client_id, number
+        behind = self._behind
+        if behind is None or number < behind[1]:
+            self._behind = client_id, number
 
     def check(self, draft: Draft) -> None:
         """Raise `unavailable` if a write before this one must come again first."""
         behind = self._behind
-        if behind is not None and behind != draft.client_id and draft.number > self._number:
-            raise EventError("unavailable", "an earlier message has to be sent again first", behind=behind)
+        if behind is not None and behind[0] != draft.client_id and draft.number > behind[1]:
+            raise EventError("unavailable", "an earlier message has to be sent again first", behind=behind[0])
 
     def answered(self, draft: Draft, refusal: EventError | None) -> None:
         """Note the answer: a temporary refusal holds back what follows, any other one frees it."""
         if refusal is not None and refusal.temporary:
             if "behind" not in refusal.more:
                 self.refuse(draft.client_id, draft.number)
-        elif draft.client_id == self._behind:
+        elif (behind := self._behind) is not None and behind[0] == draft.client_id:
             self._behind = None
 
 
