@@ -4,6 +4,7 @@ import atexit
 import os
 import shutil
 import tempfile
+from pathlib import Path
 
 for name in (
     "HOST",
@@ -24,7 +25,7 @@ PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 directory = tempfile.mkdtemp(prefix="chatsite-")
 atexit.register(shutil.rmtree, directory, ignore_errors=True)
-STATIC_ROOT = directory
+STATIC_ROOT = Path(directory)
 
 # A file: Django's database in memory fails readers in other threads with "table is locked".
 if DATABASES["default"]["ENGINE"].endswith("sqlite3"):
