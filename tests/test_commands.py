@@ -129,6 +129,21 @@ def demo_state() -> tuple[list[str], list[str], int, int]:
     )
 
 
+# restored
+
+
+@pytest.mark.django_db
+def test_restored_gives_every_log_a_new_epoch_and_changes_nothing_else() -> None:
+    Room.objects.create(namespace="chat", slug="general")
+    before = {room["id"]: room for room in Room.objects.values()}
+    assert call("restored") == f"{len(before)} logs have a new epoch.\n"
+    after = {room["id"]: room for room in Room.objects.values()}
+    assert not {room.pop("epoch") for room in before.values()} & {
+        room.pop("epoch") for room in after.values()
+    }
+    assert after == before
+
+
 # run
 
 

@@ -11,6 +11,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
+from django.core.management import get_commands
 
 from chat import errors
 from chat.routing import namespaces
@@ -110,6 +111,12 @@ def test_every_variable_of_the_environment_is_in_the_readme() -> None:
 def test_every_command_is_in_the_readme() -> None:
     commands = [file.stem for file in (ROOT / "chat/management/commands").glob("[a-z]*.py")]
     assert [name for name in commands if f"manage.py {name}" not in text("README.md")] == []
+
+
+def test_every_command_that_the_documentation_names_is_there() -> None:
+    documents = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    named = {name for file in documents for name in re.findall(r"manage\.py ([a-z_]+)", file.read_text())}
+    assert sorted(named - get_commands().keys()) == []
 
 
 def test_every_target_of_make_is_in_its_help() -> None:
