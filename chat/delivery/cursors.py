@@ -72,7 +72,7 @@ def flush(progress: Iterable[Progress]) -> dict[int, Lowest]:
             moved, ranges, given_up = _merge(received, Ranges.parse(acked), p, head)
             dead += [(p.room, user, seq, tries, reason) for seq, tries, reason in given_up]
             read_to = min(max(read, p.read), head)
-            kept = {seq: n for seq, n in p.deliveries.items() if seq > moved and seq not in ranges}
+            kept = {seq: n for seq, n in p.deliveries.items() if moved < seq <= head and seq not in ranges}
             updates.append((moved, str(ranges), json.dumps(kept), read_to, p.room, read_to, member))
         _write(cursor, updates, dead)
         return _lowest(cursor, {p.room for p in by_member.values()})
@@ -96,15 +96,17 @@ def _lock(cursor: Any, members: list[int]) -> list[tuple[Any, ...]]:
 def _merge(
     received: int, ranges: Ranges, progress: Progress, head: int
 ) -> tuple[int, Ranges, list[tuple[int, int, DeadLetter.Reason]]]:
-    """The stored cursor and set with what this process learned; never past the head."""
+    """The stored cursor and set with what this process learned; never past the head, since a
+    log that was restored may be shorter than what this process remembers of it."""
     dead = [
         (seq, tries, DeadLetter.Reason.MAX_DELIVER)
         for seq, tries in progress.dead.items()
-        if seq > received and seq not in ranges  # else another device acknowledged it after all
+        if received < seq <= head and seq not in ranges  # else another device acknowledged it after all
     ]
     for seq in progress.dead:
         ranges.add(seq)
     ranges.update(progress.acked)
+    ranges.cut(head)
     received = ranges.absorb(max(received, min(progress.received, head)))
     while len(ranges) >= MAX_RANGES:
         lowest = received + 1

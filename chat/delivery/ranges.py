@@ -60,6 +60,14 @@ class Ranges:
         for first, last in other.pairs():
             self.add(first, last)
 
+    def cut(self, upto: int) -> None:
+        """Drop what lies above `upto`."""
+        while self._lasts and self._lasts[-1] > upto:
+            if self._firsts[-1] <= upto:
+                self._lasts[-1] = upto
+            else:
+                del self._firsts[-1], self._lasts[-1]
+
     def copy(self) -> Ranges:
         twin = Ranges()
         twin._firsts, twin._lasts = self._firsts.copy(), self._lasts.copy()
