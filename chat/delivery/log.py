@@ -466,10 +466,11 @@ def _values(columns: int, count: int) -> str:
 
 
 def _for_update(skip_locked: bool) -> str:
-    """SQLite's IMMEDIATE transaction holds the whole database already."""
+    """SQLite's IMMEDIATE transaction holds the whole database already. NO KEY: a row that refers
+    to the room (a dead letter, written under a member's lock) does not wait for it."""
     if connection.vendor == "sqlite":
         return ""
-    return " FOR UPDATE OF r SKIP LOCKED" if skip_locked else " FOR UPDATE OF r"
+    return " FOR NO KEY UPDATE OF r SKIP LOCKED" if skip_locked else " FOR NO KEY UPDATE OF r"
 
 
 def _aware(at: datetime) -> datetime:

@@ -48,7 +48,7 @@ def trim_slice(room_id: int, at: datetime | None = None) -> Trimmed | None:
     """
     at = at or now()
     with transaction.atomic():
-        room = Room.objects.select_for_update().get(pk=room_id)
+        room = Room.objects.select_for_update(no_key=True).get(pk=room_id)
         upto = min(room.first + SLICE - 1, _last_to_trim(room, at))
         if upto < room.first:
             return None

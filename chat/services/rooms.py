@@ -76,7 +76,7 @@ def look(namespace: str, slug: str, user_id: int, *, lock: bool = False) -> View
     """
     named = Q(namespace=namespace, slug=slug)
     there = Q(room__namespace=namespace, room__slug=slug, user=user_id)
-    rooms = Room.objects.select_for_update() if lock else Room.objects.all()
+    rooms = Room.objects.select_for_update(no_key=True) if lock else Room.objects.all()
     # All three, whatever the first one says: a room that's hidden takes as long as none.
     room = rooms.filter(named, kind=Room.Kind.FANOUT).first()
     membership = Membership.objects.filter(there).first()
@@ -353,7 +353,7 @@ def update(
 def close(room: Room, reason: str = "") -> None:
     """No more entries after this notice. Members keep the room, to read; nobody else finds it."""
     with transaction.atomic():
-        room = Room.objects.select_for_update().get(pk=room.pk)
+        room = Room.objects.select_for_update(no_key=True).get(pk=room.pk)
         if room.closed_at is None:
             _note(room, "The room was closed.", act="close", **({"reason": reason} if reason else {}))
             room.closed_at = timezone.now()
