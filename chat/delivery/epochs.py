@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from chat.models import Room, new_epoch
+from django.db import transaction
+
+from ..models import Room, new_epoch
 
 
 def renew() -> int:
-    """Gives every room's log a new epoch, so that nobody goes on from positions in another one.
+    """Give every room's log a new epoch, so that nobody goes on from a position in another one.
 
-    One row at a time: a server that runs meanwhile is not kept from writing. Returns the
-    number of rooms.
+    All or none: a log that kept its epoch would look as if nothing had happened to it.
+    Returns the number of rooms.
     """
-    rooms = list(Room.objects.order_by("pk").values_list("pk", flat=True))
-    for room in rooms:
-        Room.objects.filter(pk=room).update(epoch=new_epoch())
+    with transaction.atomic():
+        rooms = list(Room.objects.order_by("pk").values_list("pk", flat=True))
+        for room in rooms:
+            Room.objects.filter(pk=room).update(epoch=new_epoch())
     return len(rooms)
