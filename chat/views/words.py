@@ -31,6 +31,7 @@ WORDS = {
     "yesterday": _("Yesterday"),
     "beginning": _("This is where the room begins."),
     "empty": _("Nothing was written here yet. Say hello!"),
+    "empty_outside": _("Nothing was written here yet."),
     # the room
     "write_to": _("Write to {name}"),
     "here": _("{n} here"),
@@ -62,7 +63,6 @@ WORDS = {
     "who_react": _("{names} reacted with {emoji}"),
     "and_more": _("{n} more"),
     "no_address": _("Use at least one letter from a to z or a digit."),
-    "copied": _("Copied"),
 }
 
 EMOJIS = (

@@ -40,13 +40,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def chromium() -> AsyncIterator[Browser]:
     """One browser for all tests of a process."""
     async with async_playwright() as playwright:
-        found = next(filter(None, map(shutil.which, NAMES)), None)
-        if not found and not os.path.exists(playwright.chromium.executable_path):
-            report = pytest.fail if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip
-            report("NO CHROMIUM: the browser tests did not run (install the package `chromium`)")
-        browser = await playwright.chromium.launch(executable_path=found, args=ARGUMENTS)
+        browser = await playwright.chromium.launch(
+            executable_path=find_chromium(playwright.chromium.executable_path), args=ARGUMENTS
+        )
         yield browser
         await browser.close()
+
+
+def find_chromium(playwrights_own: str) -> str:
+    for name in (*NAMES, playwrights_own):
+        if found := shutil.which(name):
+            return found
+    words = "NO CHROMIUM: the browser tests did not run (install the package `chromium`)"
+    raise (pytest.fail if os.environ.get("REQUIRE_BROWSER") == "1" else pytest.skip).Exception(words)
 
 
 @pytest.fixture(scope="session")

@@ -162,8 +162,10 @@ SCROLL_UP = """async (list) => {
   const before = list.scrollTop;
   list.scrollBy(0, -200);
   const by = before - list.scrollTop;
-  const older = new Promise((come) => new MutationObserver(come).observe(list, { childList: true, subtree: true }));
-  await Promise.race([older, new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)))]);
+  const watch = { childList: true, subtree: true };
+  const older = new Promise((come) => new MutationObserver(come).observe(list, watch));
+  const idle = new Promise((next) => requestAnimationFrame(() => requestAnimationFrame(next)));
+  await Promise.race([older, idle]);
   return row.getBoundingClientRect().top - at - by;
 }"""
 

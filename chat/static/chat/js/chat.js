@@ -138,6 +138,7 @@ export class Chat extends EventTarget {
     for (const room of this.rooms.values()) room.joined = false;
     if (!up) return;
     if (this.open?.member) this.#join(this.open);
+    else if (this.open) this.#fill(this.open);
     for (const room of this.rooms.values()) if (room.member && room !== this.open) this.#join(room);
     this.refresh().catch(() => {}); // lost again: the next connection asks again
   }
@@ -195,6 +196,7 @@ export class Chat extends EventTarget {
 
   #take(entries) {
     const touched = new Set();
+    let counted = false;
     for (const entry of entries) {
       const room = this.rooms.get(entry.room);
       if (!room?.timeline.position) continue;
@@ -204,32 +206,35 @@ export class Chat extends EventTarget {
         this.#join(room);
         continue;
       }
-      if (outcome === "new") this.#note(room, entry);
+      if (outcome === "new") counted = this.#note(room, entry) || counted;
       if (room.timeline.ordered) this.#received.upto(room.slug, room.timeline.position.seq);
       else this.#received.each(room.slug, entry.seq);
     }
     for (const room of touched) this.#changed(room);
-    if (touched.size) this.#say("rooms");
+    if (counted) this.#say("rooms");
   }
 
+  /** → whether the list of rooms looks different now. */
   #note(room, entry) {
     const { data, from } = entry;
-    if (entry.event === "notice") this.#notice(room, data);
-    if (entry.event !== "message") return;
+    if (entry.event === "notice") return this.#notice(room, data);
+    if (entry.event !== "message") return false;
     this.#untype(room, from.id);
-    if (entry.seq <= room.counted) return;
+    if (entry.seq <= room.counted) return false;
     room.counted = entry.seq;
-    if (from.id === this.#me.id) return;
+    if (from.id === this.#me.id) return false;
     room.unread += 1;
     const mentioned = data.mentions?.some((user) => user.id === this.#me.id) ?? false;
     if (mentioned) room.mentions += 1;
     this.#say("message", { room, entry, mentioned });
+    return true;
   }
 
   #notice(room, { act, user, name, topic }) {
     if (act === "update") room.info = { ...room.info, ...(name && { name }), ...(topic !== undefined && { topic }) };
     if (act === "close") room.info = { ...room.info, closed: true };
     if (["quit", "kick", "ban"].includes(act) && user?.id === this.#me.id) this.#gone(room);
+    return true;
   }
 
   #tellReceived(data) {
@@ -247,7 +252,12 @@ export class Chat extends EventTarget {
     if (event === "typing" && room) this.#types(room, data.user);
     else if (event === "receipts" && room) this.#receipts(room, data);
     else if (event === "presence" && room) this.#presence(room, data.changes);
-    else if (event.startsWith("room:")) this.refresh().catch(() => {});
+    else if (event.startsWith("room:")) this.#roomsChanged(event, room);
+  }
+
+  #roomsChanged(event, room) {
+    if (event === "room:removed" && room) this.#gone(room);
+    this.refresh().catch(() => {});
   }
 
   #receipts(room, { received_by_all, read_by_all }) {
@@ -317,8 +327,9 @@ export class Chat extends EventTarget {
   }
 
   /** Leaves the past behind: the newest page alone. */
-  loadNewest(room) {
-    return this.#load(room, {});
+  async loadNewest(room) {
+    await room.loading?.catch(() => {});
+    await this.#load(room, {});
   }
 
   #load(room, bounds) {

@@ -1,5 +1,6 @@
 /** What reaches a person who looks elsewhere: the title's count, a notification, a screen reader. */
 
+import { plainText } from "./elements/parts.js";
 import { chat } from "./session.js";
 
 const title = document.title.replace(/^\(\d+\) /, "");
@@ -31,7 +32,7 @@ function showTitle() {
 
 function announce({ from, data }) {
   const line = document.createElement("p");
-  line.textContent = `${from.name}: ${data.body}`;
+  line.textContent = `${from.name}: ${plainText(data)}`;
   announcements.append(line);
   while (announcements.childElementCount > ANNOUNCED) announcements.firstElementChild.remove();
 }
@@ -40,6 +41,6 @@ function notify({ room, entry }) {
   if (!("Notification" in window) || Notification.permission !== "granted") return;
   const { from, data, seq } = entry;
   const tag = `${room.slug}:${seq}`; // one notification, however many tabs are open
-  const notification = new Notification(`${from.name} · ${room.info.name}`, { body: data.body, tag });
+  const notification = new Notification(`${from.name} · ${room.info.name}`, { body: plainText(data), tag });
   notification.onclick = () => window.focus();
 }

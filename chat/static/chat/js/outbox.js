@@ -221,16 +221,12 @@ export class Outbox extends EventTarget {
   }
 
   async #send(record, lane) {
-    let refusal = null;
-    try {
-      const receipt = await this.#call(record.event, record.data);
-      await this.#store.remove(record);
-      this.#tell({ dropped: record, receipt });
-      lane.attempt = 0;
-    } catch (error) {
-      refusal = error;
-    }
-    if (refusal && !refusal.temporary) await this.#refuse(record, refusal);
+    const { receipt, refusal } = await this.#call(record.event, record.data).then(
+      (receipt) => ({ receipt }),
+      (refusal) => ({ refusal }),
+    );
+    if (receipt) await this.#accept(record, receipt, lane);
+    else if (!refusal.temporary) await this.#refuse(record, refusal);
     lane.flying.delete(record.n);
     if (lane !== this.#lanes.get(record.room)) return; // another connection's
     if (refusal?.temporary) this.#hold(lane, refusal, record.room);
@@ -238,10 +234,15 @@ export class Outbox extends EventTarget {
     this.#pump();
   }
 
-  async #refuse(record, error) {
-    const { code, message } = error;
+  async #accept(record, receipt, lane) {
+    lane.attempt = 0;
+    await this.#store.remove(record).catch(() => {}); // sent again by a later page, and known there
+    this.#tell({ dropped: record, receipt });
+  }
+
+  async #refuse(record, { code, message }) {
     const refused = { ...record, error: { code, message } };
-    await this.#store.put(refused);
+    await this.#store.put(refused).catch(() => {}); // tried, and refused, again by a later page
     this.#tell({ refused });
   }
 

@@ -75,11 +75,6 @@ export class Socket extends EventTarget {
     this.#expect(CONNECT_WITHIN);
   }
 
-  /** Ends it from this side; `open` starts again. */
-  close() {
-    this.#lost(4999);
-  }
-
   /** Gives up this connection for a new one. */
   reconnect() {
     if (this.state === "ended") this.#set("offline");

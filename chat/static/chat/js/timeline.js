@@ -155,13 +155,12 @@ export class Timeline {
       const at = indexOf(this.rows, record.data.target);
       if (this.rows[at]?.seq === record.data.target) shown[at] = expected(shown[at], record, this.#me);
     }
-    if (!this.atEnd) return shown;
     const known = new Set(this.rows.map((row) => row.key));
     const own = records
       .filter((record) => record.event === "message")
       .map((record) => mine(record, this.#me))
       .filter((row) => !known.has(row.key));
-    return [...shown, ...this.sent, ...own];
+    return [...shown, ...(this.atEnd ? this.sent : []), ...own];
   }
 }
 

@@ -2,6 +2,7 @@
 
 import { chat } from "../session.js";
 import { say } from "../words.js";
+import { plainText } from "./parts.js";
 
 const dialog = (name) => document.getElementById(name);
 
@@ -24,7 +25,7 @@ export function startDialogs(go) {
   let doomed;
   document.querySelector("message-list").addEventListener("delete", ({ detail: row }) => {
     doomed = row;
-    dialog("delete").querySelector(".what").textContent = row.body;
+    dialog("delete").querySelector(".what").textContent = plainText(row);
     dialog("delete").showModal();
   });
   answer("delete", () => chat.write(chat.open, "delete", { target: doomed.seq }));

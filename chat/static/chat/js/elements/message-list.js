@@ -73,10 +73,12 @@ class MessageList extends HTMLElement {
     let before = null;
     let divided = this.#divider === null;
     if (!this.room.timeline.older) items.push({ key: "beginning", template: "notice-row", text: this.#beginning(view) });
+    let day = null;
     for (const row of view) {
-      const day = dayOf(row.at);
-      if (!before || dayOf(before.at) !== day) {
-        items.push({ key: `day:${row.at.slice(0, 10)}:${day}`, template: "day-row", text: day });
+      const rowDay = new Date(row.at).toDateString();
+      if (rowDay !== day) {
+        day = rowDay;
+        items.push({ key: `day:${day}:${row.key}`, template: "day-row", text: dayOf(row.at) });
         before = null;
       }
       if (!divided && row.seq > this.#divider && row.from.id !== chat.me.id) {
@@ -91,7 +93,8 @@ class MessageList extends HTMLElement {
   }
 
   #beginning(view) {
-    return say(view.length ? "beginning" : "empty");
+    if (view.length) return say("beginning");
+    return say(this.room.member ? "empty" : "empty_outside");
   }
 
   #place(items) {
@@ -127,7 +130,7 @@ class MessageList extends HTMLElement {
     chat.message(room, seq).then(
       (message) => {
         if (!message || room !== this.room) return;
-        this.#quotes.set(seq, { ...message, body: message.data.body });
+        this.#quotes.set(seq, { ...message.data, from: message.from });
         this.render();
       },
       () => this.#quotes.delete(seq),

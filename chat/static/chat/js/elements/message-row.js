@@ -2,7 +2,7 @@
 
 import { chat } from "../session.js";
 import { momentOf, say, timeOf } from "../words.js";
-import { clone, paintAvatar } from "./parts.js";
+import { clone, paintAvatar, plainText } from "./parts.js";
 
 const ONLY_EMOJI = /^(\p{Extended_Pictographic}(\uFE0F|\p{Emoji_Modifier})?(\u200D\p{Extended_Pictographic}\uFE0F?)*\s*){1,3}$/u;
 
@@ -76,7 +76,7 @@ function showQuote(quote, { reply_to, deleted }, quoted) {
   quote.dataset.seq = reply_to;
   const [name, words] = quote.children;
   name.textContent = quoted?.from.name ?? "";
-  words.textContent = quoted ? (quoted.body ?? say("deleted")) : say("earlier");
+  words.textContent = quoted ? (plainText(quoted) ?? say("deleted")) : say("earlier");
 }
 
 function showReactions(list, { reactions }) {

@@ -23,6 +23,14 @@ export function listPeople(list, people) {
   );
 }
 
+/** What a message says, without its markup. */
+export function plainText({ body, html }) {
+  if (!html) return body;
+  const parsed = document.createElement("template");
+  parsed.innerHTML = html; // made safe by the server, and inert in a template
+  return parsed.content.textContent.trim();
+}
+
 export function showKind(element, { private: isPrivate }) {
   element.classList.toggle("private", isPrivate);
 }

@@ -47,8 +47,12 @@ class RoomList extends HTMLElement {
     return slug.includes(wanted) || info.name.toLowerCase().includes(wanted);
   }
 
+  /** Items that stay in their place are left there: moved, they would lose the focus. */
   #fill(list, rooms) {
-    this.querySelector(`[data-list=${list}]`).replaceChildren(...rooms.map((room) => this.#item(room)));
+    const place = this.querySelector(`[data-list=${list}]`);
+    const items = rooms.map((room) => this.#item(room));
+    const same = items.length === place.childElementCount && items.every((item, i) => item === place.children[i]);
+    if (!same) place.replaceChildren(...items);
   }
 
   #item(room) {
