@@ -147,8 +147,8 @@ class Chat(Namespace):
         return await pools.read(history.who, self.path, room, me(socket), seq)
 
     @on("rooms")
-    async def rooms(self, socket: Socket, after: str = "", limit: Limit | None = None) -> Data:
-        return await pools.read(rooms.list_for, me(socket), self.path, after, limit)
+    async def rooms(self, socket: Socket, after: Slug | None = None, limit: Limit | None = None) -> Data:
+        return await pools.read(rooms.list_for, me(socket), self.path, after or "", limit)
 
     # Rooms and their members
 

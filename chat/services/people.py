@@ -118,7 +118,10 @@ def _tokens(which: Q, key: str) -> dict[Any, Token]:
 
 def _session_users(keys: Iterable[str]) -> dict[str, User]:
     """The person signed in with each session, as `django.contrib.auth.get_user` tells it."""
-    rows = Session.objects.filter(session_key__in=list(keys), expire_date__gt=timezone.now())
+    # What no session was ever called is not asked for: PostgreSQL fails the whole query, and
+    # with it everybody's claims, for one NUL.
+    wanted = [key for key in keys if key.isascii() and key.isalnum()]
+    rows = Session.objects.filter(session_key__in=wanted, expire_date__gt=timezone.now())
     sessions = {row.session_key: row.get_decoded() for row in rows}
     ids = {key: _user_id(data) for key, data in sessions.items()}
     users = User.objects.filter(is_active=True).in_bulk({pk for pk in ids.values() if pk is not None})
@@ -196,7 +199,7 @@ def banned(ban: Ban) -> EventError:
 
 def find(user: int | str) -> User:
     """The active person with this id (an integer) or name (a string), else `not_found`."""
-    which = Q(username=user) if isinstance(user, str) else Q(pk=user)
+    which = Q(username=user.replace("\0", "\ufffd")) if isinstance(user, str) else Q(pk=user)
     found = _people().filter(which).first()
     if found is None:
         raise EventError("not_found", f"there is no person {user!r}")

@@ -176,6 +176,12 @@ async def test_the_list_comes_in_pages(server: Server, alice: Client) -> None:
     assert reply["more"] and reply["next"] == slugs[1]
 
 
+@pytest.mark.parametrize(("field", "value"), [("after", "a\0"), ("after", 5), ("limit", 0), ("limit", "all")])
+async def test_a_page_of_the_list_that_cannot_be_is_refused(alice: Client, field: str, value: Any) -> None:
+    error = await refusal(alice, "rooms", {field: value})
+    assert (error["code"], error["field"]) == ("bad_data", field)
+
+
 # Making rooms
 
 
@@ -294,12 +300,12 @@ async def test_only_owners_and_moderators_invite(
         assert error["code"] == "forbidden"
 
 
-@pytest.mark.parametrize("user", ["nobody-of-that-name", 0, "system", 2**40])
+@pytest.mark.parametrize("user", ["nobody-of-that-name", 0, "system", 2**40, 2**63 - 1, "x" * 500])
 async def test_nobody_is_invited_who_does_not_exist(alice: Client, private: str, user: int | str) -> None:
     assert (await refusal(alice, "room:invite", {"room": private, "user": user}))["code"] == "not_found"
 
 
-@pytest.mark.parametrize("user", [None, 1.5, True, [1], {"id": 1}])
+@pytest.mark.parametrize("user", [None, 1.5, True, [1], {"id": 1}, "a\0b"])
 async def test_a_person_is_an_id_or_a_name(alice: Client, private: str, user: Any) -> None:
     error = await refusal(alice, "room:invite", {"room": private, "user": user})
     assert (error["code"], error["field"]) == ("bad_data", "user")

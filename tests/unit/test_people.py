@@ -217,7 +217,7 @@ def test_people_are_found_by_id_or_name(alice: User) -> None:
     assert people.find(alice.pk) == people.find("alice") == alice
 
 
-@pytest.mark.parametrize("user", [0, "system", -1, 2**80, "nobody", "", "1", "gone"])
+@pytest.mark.parametrize("user", [0, "system", -1, 2**80, "nobody", "", "1", "gone", "a\0b"])
 def test_nobody_else_is_found(user: int | str) -> None:
     User.objects.create(username="gone", is_active=False)
     with pytest.raises(EventError) as refused:
