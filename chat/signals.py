@@ -80,6 +80,6 @@ def _unseated(instance: Membership, **kwargs: Any) -> None:
 def _session_deleted(instance: Session, **kwargs: Any) -> None:
     """Ended by the admin or by an expiry. A session that only changed its key (a new password)
     has its Login moved along in the same transaction, and passes."""
-    users = Login.objects.filter(session_key=instance.session_key).values_list("user_id", flat=True)
-    if users := list(users):
+    logins = Login.objects.filter(session_key=instance.session_key)
+    if users := list(logins.values_list("user_id", flat=True)):
         door.control("recheck", users=users)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
@@ -27,15 +28,21 @@ MODULES = sorted(
 )
 
 
+class SignedIn(HttpRequest):
+    """A request that `login_required` let through."""
+
+    user: User
+
+
 @never_cache
 @login_required
-def home(request: HttpRequest) -> HttpResponse:
+def home(request: SignedIn) -> HttpResponse:
     return _shell(request)
 
 
 @never_cache
 @login_required
-def room(request: HttpRequest, slug: str) -> HttpResponse:
+def room(request: SignedIn, slug: str) -> HttpResponse:
     """A private room that isn't one's own is as absent as one that doesn't exist."""
     try:
         view = rooms.look(NAMESPACE, slug, request.user.pk)
@@ -44,7 +51,7 @@ def room(request: HttpRequest, slug: str) -> HttpResponse:
     return _shell(request, view)
 
 
-def _shell(request: HttpRequest, view: rooms.View | None = None) -> HttpResponse:
+def _shell(request: SignedIn, view: rooms.View | None = None) -> HttpResponse:
     user = request.user
     listed = rooms.list_for(user.pk, NAMESPACE, limit=100)["rooms"]
     if view and all(info["room"] != view.room.slug for info in listed):
