@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -28,31 +29,44 @@ class Lane:
     change the order in which it spoke.
     """
 
-    __slots__ = ("_behind",)
+    __slots__ = ("_refused",)
 
     def __init__(self) -> None:
-        #: Its client_id and number. One value: the event loop and the writer both change it.
-        self._behind: tuple[str, int] | None = None
+        #: Numbers and client_ids of refusals, ascending; the first holds back what follows. The
+        #: others matter where they stand behind its second coming, and hold back after it.
+        self._refused: tuple[tuple[int, str], ...] = ()
+
+    @property
+    def behind(self) -> str | None:
+        """The client_id that has to come again first."""
+        return self._refused[0][1] if self._refused else None
 
     def refuse(self, client_id: str, number: int) -> None:
         """Remember a temporary refusal; `number` is the packet's place on its socket."""
-        behind = self._behind
-        if behind is None or number < behind[1]:
-            self._behind = client_id, number
+        with _lanes:
+            self._refused = tuple(sorted({*self._refused, (number, client_id)}))
 
     def check(self, draft: Draft) -> None:
         """Raise `unavailable` if a write before this one must come again first."""
-        behind = self._behind
-        if behind is not None and behind[0] != draft.client_id and draft.number > behind[1]:
-            raise EventError("unavailable", "an earlier message has to be sent again first", behind=behind[0])
+        refused = self._refused
+        if refused and refused[0][1] != draft.client_id and draft.number > refused[0][0]:
+            raise EventError(
+                "unavailable", "an earlier message has to be sent again first", behind=refused[0][1]
+            )
 
     def answered(self, draft: Draft, refusal: EventError | None) -> None:
         """Note the answer: a temporary refusal holds back what follows, any other one frees it."""
         if refusal is not None and refusal.temporary:
             if "behind" not in refusal.more:
                 self.refuse(draft.client_id, draft.number)
-        elif (behind := self._behind) is not None and behind[0] == draft.client_id:
-            self._behind = None
+        elif self.behind == draft.client_id:
+            # The refusals before its second coming come again after it, in order.
+            with _lanes:
+                self._refused = tuple(each for each in self._refused if each[0] > draft.number)
+
+
+#: The event loop and the journal's thread both change lanes, when something was refused.
+_lanes = threading.Lock()
 
 
 def submit(draft: Draft) -> asyncio.Future[Receipt]:

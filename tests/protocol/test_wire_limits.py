@@ -102,6 +102,37 @@ class TestEvents:
         assert codes(client)["too_large"] >= 200
 
 
+class TestOrder:
+    async def test_a_senders_order_outlives_the_rate_limit(
+        self, make_server: MakeServer, server_kind: str
+    ) -> None:
+        """The client waits for all answers and sends again from the first unanswered one."""
+        server = make_server(server_kind, env={"RATE_LIMIT": "40/s:30"}).start()
+        client = await Client.open(server.ws, token=server.person("alice").token)
+        room = server.room(members=[client])
+        await client.join(room)
+        wanted = [f"message-{number}" for number in range(45)]
+        pending = list(wanted)
+        while pending:
+            answers = [
+                await client.submit("message", {"room": room, "client_id": each, "body": each})
+                for each in pending
+            ]
+            results = await asyncio.gather(*answers, return_exceptions=True)
+            stored = [isinstance(result, dict) for result in results]
+            accepted = stored.index(False) if False in stored else len(stored)
+            assert not any(stored[accepted:]), "a later message passed one that was refused"
+            refusals = [result.error for result in results[accepted:] if isinstance(result, Refused)]
+            for error in refusals:
+                assert error["temporary"]
+                assert error.get("behind", pending[accepted]) == pending[accepted]
+            pending = pending[accepted:]
+            await asyncio.sleep(max((error.get("retry_after", 0) for error in refusals), default=0))
+        await client.gets(room, body=wanted[-1])
+        assert client.bodies(room) == wanted
+        await client.drop()
+
+
 class TestConnections:
     async def test_a_flood_from_one_address_is_sent_away_for_now(
         self, connect: Connect, make_server: MakeServer, server_kind: str

@@ -512,7 +512,7 @@ class TestRateLimit:
         probe = await self.limited(0.001, 1)
         await probe.call("first")
         assert (await probe.call("take", taken(client_id="c-1")))["code"] == "rate_limited"
-        assert probe.socket.lanes["general"]._behind == "c-1"
+        assert probe.socket.lanes["general"].behind == "c-1"
 
     async def test_it_holds_nothing_back_once_it_was_answered_for_good(self) -> None:
         probe = await self.limited(1000, 1)
@@ -522,7 +522,7 @@ class TestRateLimit:
         assert probe.sent[1]["error"]["code"] == "rate_limited"
         await asyncio.sleep(probe.sent[1]["error"]["retry_after"])
         assert (await probe.call("take", taken(body="")))["code"] == "bad_data"
-        assert probe.socket.lanes["general"]._behind is None
+        assert probe.socket.lanes["general"].behind is None
 
     async def test_full_buckets_are_forgotten(self) -> None:
         buckets = Buckets(1e9, 1)
