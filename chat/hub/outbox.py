@@ -154,8 +154,8 @@ class Outbox:
         self._queue.clear()  # but for the reason and the close frame, which may still go out
         self.size = 0
         if self.on_slow is not None:
-            # Not from within a fan-out over the very sockets that this would remove.
-            asyncio.get_running_loop().call_soon(self.on_slow, Close.TOO_SLOW, EventError("too_slow", why))
+            self.on_slow(Close.TOO_SLOW, EventError("too_slow", why))
+        self._ended = True  # what comes next would follow a gap
 
 
 @types.coroutine
