@@ -72,6 +72,7 @@ class Position:
             raise EventError("bad_data", "an ordered room takes one number, not a list", field=self.room.slug)
         if what > self.sent:
             raise _beyond(self.room.slug, what, self.sent)
+        self.member.receive(what)  # also up to `after`, which an earlier connection brought
         if what <= self.acked:
             return
         self.acked = what
@@ -79,7 +80,6 @@ class Position:
             self.next = what + 1
         while self._flight and self._flight[0][0] <= what:
             self._flying -= self._flight.popleft()[1]
-        self.member.receive(what)
         self._progress()
 
     def sweep(self, now: float) -> bool:
