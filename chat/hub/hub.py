@@ -180,22 +180,27 @@ class Hub:
         try:
             seat = await self._seat(key, socket.user.id)
             await room.reach(seat.head)
-            start_after, reset = await self._where(room, seat, after, epoch, after_client_id)
+            reset = await self._is_foreign(room, seat, after, epoch, after_client_id)
             if joining.refusal is not None:
                 raise joining.refusal
             if not room.live or socket not in self.sockets:
                 raise EventError("unavailable", f"{slug!r} was reset; join again")
-            position = room.admit(socket, seat, start_after, ack)
+            member = room.member(seat, socket.user.name, self._dirty.get(seat.member_id))
+            first = self._first(seat)
+            if after is None or reset:
+                after = max(member.received, first - 1)
+            elif after < first - 1:
+                after, reset = first - 1, True
+            position = room.admit(socket, member, after, ack)
             joined[slug] = room
         finally:
             room.joining.pop(socket, None)
             self._close_unused(room)
-        first = self._first(seat)
         answer: dict[str, Any] = {
             "room": slug,
             "head": room.head,
             "first": first,
-            "cursor": position.member.received,
+            "cursor": member.received,
             "epoch": room.epoch,
             "ordering": room.ordering,
             "here": room.here(HERE),
@@ -219,20 +224,17 @@ class Hub:
         seat = await self._seats((*key, user))
         return seat if seat is not None else await pools.write(rooms.take_seat, *key, user)
 
-    async def _where(
+    async def _is_foreign(
         self, room: Room, seat: rooms.Seat, after: int | None, epoch: str | None, after_client_id: str | None
-    ) -> tuple[int, bool]:
-        """Where to begin, and whether the client has to drop what it kept."""
-        lowest = self._first(seat) - 1
-        cursor = max(seat.received, lowest)
+    ) -> bool:
+        """Whether a client comes with the end of another log than the one that is here now."""
         if after is None:
-            return cursor, False
+            return False
         if after > seat.head or (epoch is not None and epoch != seat.epoch):
-            return cursor, True
-        known = after_client_id is not None and after > 0
-        if known and await pools.read(log.client_id_at, room.id, after) != after_client_id:
-            return cursor, True
-        return (lowest, True) if after < lowest else (after, False)
+            return True
+        if after_client_id is None or after == 0:
+            return False
+        return await pools.read(log.client_id_at, room.id, after) != after_client_id
 
     def _first(self, seat: rooms.Seat) -> int:
         """The first entry that this member may have."""
@@ -298,6 +300,7 @@ class Hub:
 
     def touch(self, member: Member) -> None:
         """A cursor moved: it is written with the next flush."""
+        member.moved = True
         self._dirty[member.id] = member
         if self._flushing is None and not self.stopping:
             self._flushing = self.spawn(self._flush_soon())
@@ -314,18 +317,18 @@ class Hub:
     async def flush(self) -> None:
         """Write the dirty cursors in one transaction. They stay dirty until it has committed."""
         self._flushed_at = self.now()
-        dirty, self._dirty = self._dirty, {}
-        if not dirty:
+        if not self._dirty:
             return
-        progress = {member.id: member.progress() for member in dirty.values()}
+        written = [(member, member.progress()) for member in self._dirty.values()]
         try:
-            lowest: dict[int, Lowest] = await pools.write(cursors.flush, list(progress.values()))
+            lowest: dict[int, Lowest] = await pools.write(cursors.flush, [each for _, each in written])
         except Exception as failure:
-            logger.warning("%d cursors could not be written yet: %s", len(dirty), failure)
-            self._dirty = {**dirty, **self._dirty}
+            logger.warning("%d cursors could not be written yet: %s", len(written), failure)
             return
-        for member in dirty.values():
-            member.written(progress[member.id])
+        for member, progress in written:
+            member.written(progress)
+            if not member.moved and self._dirty.get(member.id) is member:
+                del self._dirty[member.id]
         for room_id, receipts in lowest.items():
             if (room := self.rooms.get(room_id)) is not None:
                 room.tell(receipts)

@@ -28,7 +28,15 @@ class Member:
         #: Unordered rooms: deliveries so far of what is open, earlier connections' included.
         self.deliveries = {int(seq): count for seq, count in seat.deliveries.items()}
         self.dead: dict[int, int] = {}  #: given up and not yet written: entry and deliveries
+        self.moved = False  #: since the last flush began
         self._earlier = set(self.deliveries)
+
+    def catch_up(self, seat: Seat) -> None:
+        """The database may be ahead: another process wrote, or retention moved the cursor."""
+        self.received = max(self.received, seat.received)
+        self.acked.update(Ranges.parse(seat.acked))
+        self.received = self.acked.absorb(self.received)
+        self.read = max(self.read, seat.read)
 
     def receive(self, upto: int) -> None:
         if upto > self.received:
@@ -73,6 +81,8 @@ class Member:
         return True
 
     def progress(self) -> Progress:
+        """What a flush writes; what moves from now on is for the next one."""
+        self.moved = False
         return Progress(
             member=self.id,
             room=self.room.id,

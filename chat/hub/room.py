@@ -186,12 +186,21 @@ class Room:
         joining = self.joining[socket] = Joining()
         return joining
 
-    def admit(self, socket: Any, seat: Seat, after: int, acks: bool) -> Position:
+    def member(self, seat: Seat, name: str, left: Member | None) -> Member:
+        """The person of this seat; `left` is who went a moment ago, with unwritten cursors."""
+        known = self.members.get(seat.user_id)
+        if known is None and left is not None and left.room.epoch == self.epoch:
+            known, left.room = left, self
+        if known is None:
+            return Member(self, seat, name)
+        known.catch_up(seat)
+        return known
+
+    def admit(self, socket: Any, member: Member, after: int, acks: bool) -> Position:
         """Put a socket in its place; a second join of the same socket replaces the first."""
         self.leave(socket)
-        member = self.members.get(seat.user_id)
-        if member is None:
-            member = self.members[seat.user_id] = Member(self, seat, socket.user.name)
+        if member.user not in self.members:
+            self.members[member.user] = member
             self._came_or_went[member.user] = member.name, "online"
         kind = Position if self.ordered else UnorderedPosition
         position = kind(self, socket, member, after, acks)
