@@ -135,6 +135,8 @@ export class Chat extends EventTarget {
   #connected(up) {
     this.#outbox.online(up);
     this.#received.clear();
+    for (const timer of this.#reads.values()) clearTimeout(timer);
+    this.#reads.clear();
     for (const room of this.rooms.values()) room.joined = false;
     if (!up) return;
     if (this.open?.member) this.#join(this.open);
