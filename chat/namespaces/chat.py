@@ -14,7 +14,7 @@ from chat.delivery.entries import Draft
 from chat.errors import EventError
 from chat.middleware import authenticated, rate_limit
 from chat.namespace import Body, Check, ClientId, Limit, Namespace, Seq, Slug, Socket, after_answer, on
-from chat.services import history, rendering, rooms
+from chat.services import history, listing, rendering, rooms
 
 Data = dict[str, Any]
 Ordering = Literal["ordered", "unordered"]
@@ -148,7 +148,7 @@ class Chat(Namespace):
 
     @on("rooms")
     async def rooms(self, socket: Socket, after: Slug | None = None, limit: Limit | None = None) -> Data:
-        return await pools.read(rooms.list_for, me(socket), self.path, after or "", limit)
+        return await pools.read(listing.list_for, me(socket), self.path, after or "", limit)
 
     # Rooms and their members
 
@@ -178,7 +178,7 @@ class Chat(Namespace):
         )
         made = await pools.write(make, self.path, me(socket), room)
         self.hub.emit(self.path, "room:added", {"room": room}, user=me(socket), except_=[socket])
-        return await pools.read(rooms.describe, made.pk, me(socket))
+        return await pools.read(listing.describe, made.pk, me(socket))
 
     @on("room:update")
     async def update(
@@ -186,7 +186,7 @@ class Chat(Namespace):
     ) -> Data:
         """A new name or topic, by an owner or moderator. The hub tells the room."""
         changed = await pools.write(rooms.update, self.path, room, me(socket), name, topic)
-        return await pools.read(rooms.describe, changed.pk, me(socket))
+        return await pools.read(listing.describe, changed.pk, me(socket))
 
     @on("room:invite")
     async def invite(self, socket: Socket, room: Slug, user: int | str) -> None:

@@ -15,17 +15,16 @@ from typing import Any, NamedTuple, TypeVar
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Exists, F, FilteredRelation, IntegerField, OuterRef, Q, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models import Q
 from django.utils import timezone
 
 from chat.delivery import door
 from chat.delivery.entries import SYSTEM, Draft, Person
 from chat.errors import EventError
-from chat.models import SLUG_PATTERN, Ban, Membership, Mention, Room
+from chat.models import SLUG_PATTERN, Ban, Membership, Room
 
 from . import people
-from .paging import clamp, fitting, in_slices
+from .paging import in_slices
 
 N = TypeVar("N", int, float)
 
@@ -180,73 +179,6 @@ def _seat(room: Room, membership: Membership) -> Seat:
         deliveries=membership.deliveries,
         read=membership.read,
     )
-
-
-# Listing
-
-
-def list_for(
-    user_id: int, namespace: str = "chat", after: str = "", limit: int | None = None
-) -> dict[str, Any]:
-    """`{"rooms", "more", "next"?}`: the public rooms and this person's own, by slug.
-
-    `unread` counts messages; where the person is no member, `cursor`, `read` and `role` are
-    null, `unread` and `mentions` 0.
-    """
-    limit = clamp(limit)
-    rooms = list(_listed(user_id).filter(namespace=namespace, slug__gt=after).order_by("slug")[: limit + 1])
-    fit = fitting(_as_listed(room) for room in rooms[:limit])
-    reply: dict[str, Any] = {"rooms": fit, "more": len(fit) < len(rooms)}
-    if reply["more"]:
-        reply["next"] = fit[-1]["room"]
-    return reply
-
-
-def describe(room_id: int, user_id: int) -> dict[str, Any]:
-    """One room as `rooms` lists it for this person."""
-    return _as_listed(_listed(user_id).get(pk=room_id))
-
-
-def _listed(user_id: int) -> QuerySet[Room]:
-    """The rooms this person may see, with what a list says of them: one query."""
-    mentions = (
-        Mention.objects.filter(room=OuterRef("pk"), user=user_id, seq__gt=OuterRef("mine__read"))
-        .values("room")
-        .annotate(count=Count("pk"))
-        .values("count")
-    )
-    bans = Ban.objects.filter(people.in_force(), user=user_id, room=OuterRef("pk"))
-    return (
-        Room.objects.alias(mine=FilteredRelation("memberships", condition=Q(memberships__user=user_id)))
-        .filter(
-            Q(mine__isnull=False) | Q(private=False, closed_at=None), ~Exists(bans), kind=Room.Kind.FANOUT
-        )
-        .annotate(
-            role=F("mine__role"),
-            cursor=F("mine__received"),
-            read=F("mine__read"),
-            unread=Coalesce(F("messages") - F("mine__read_messages"), 0, output_field=IntegerField()),
-            mentions=Coalesce(Subquery(mentions), 0, output_field=IntegerField()),
-        )
-    )
-
-
-def _as_listed(room: Any) -> dict[str, Any]:
-    return {
-        "room": room.slug,
-        "name": room.name or room.slug,
-        "topic": room.topic,
-        "private": room.private,
-        "ordering": room.ordering,
-        "closed": room.closed_at is not None,
-        "member": room.role is not None,
-        "role": room.role,
-        "head": room.head,
-        "cursor": room.cursor,
-        "read": room.read,
-        "unread": max(0, room.unread),
-        "mentions": room.mentions,
-    }
 
 
 def named(namespace: str, slug: str, names: Iterable[str]) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
 from chat.errors import EventError
-from chat.services import history, rooms
+from chat.services import history, listing, rooms
 
 from .words import EMOJIS, WORDS
 
@@ -53,9 +53,9 @@ def room(request: SignedIn, slug: str) -> HttpResponse:
 
 def _shell(request: SignedIn, view: rooms.View | None = None) -> HttpResponse:
     user = request.user
-    listed = rooms.list_for(user.pk, NAMESPACE, limit=100)["rooms"]
+    listed = listing.list_for(user.pk, NAMESPACE, limit=100)["rooms"]
     if view and all(info["room"] != view.room.slug for info in listed):
-        listed.append(rooms.describe(view.room.pk, user.pk))
+        listed.append(listing.describe(view.room.pk, user.pk))
     page = {
         "user": {"id": user.pk, "name": user.get_username(), "staff": user.is_staff},
         "rooms": listed,

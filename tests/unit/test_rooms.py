@@ -17,7 +17,7 @@ from chat.delivery import door
 from chat.delivery.entries import Draft
 from chat.errors import EventError
 from chat.models import Ban, Membership, Message, Room
-from chat.services import history, paging, rooms
+from chat.services import history, listing, paging, rooms
 from chat.services.rooms import Seat
 
 pytestmark = pytest.mark.django_db
@@ -169,7 +169,7 @@ def test_many_seats_are_found_in_three_queries(
 def test_a_new_room_belongs_to_its_creator(alice: User) -> None:
     room = rooms.create("chat", alice.pk, "new", name=" New ", topic="t", private=True, ordering="unordered")
     assert place(room, alice).role == Role.OWNER
-    described = rooms.describe(room.pk, alice.pk)
+    described = listing.describe(room.pk, alice.pk)
     assert described["name"] == "New" and described["private"] and described["ordering"] == "unordered"
 
 
@@ -330,7 +330,7 @@ def test_a_closed_room_is_left_to_its_members_to_read(public: Room, alice: User,
 
 
 def listed(user: User, **more: Any) -> dict[str, dict[str, Any]]:
-    return {room["room"]: room for room in rooms.list_for(user.pk, **more)["rooms"]}
+    return {room["room"]: room for room in listing.list_for(user.pk, **more)["rooms"]}
 
 
 def test_a_list_has_the_public_rooms_and_ones_own(
@@ -394,7 +394,7 @@ def test_a_list_comes_in_pages_of_two_queries_at_most(
     after = ""
     for expected in (2, 2, 1):
         with django_assert_max_num_queries(2):
-            reply = rooms.list_for(alice.pk, after=after, limit=2)
+            reply = listing.list_for(alice.pk, after=after, limit=2)
         assert len(reply["rooms"]) == expected
         seen += [room["room"] for room in reply["rooms"]]
         after = reply.get("next", "")
@@ -404,8 +404,8 @@ def test_a_list_comes_in_pages_of_two_queries_at_most(
 def test_a_list_is_clamped_and_fits_a_frame(alice: User) -> None:
     widest = {"name": "\U0001f600" * 100, "topic": "\U0001f600" * 300}
     Room.objects.bulk_create(Room(namespace="chat", slug=f"r{number:03}", **widest) for number in range(150))
-    reply = rooms.list_for(alice.pk, limit=1000)
+    reply = listing.list_for(alice.pk, limit=1000)
     assert reply["more"] and len(msgspec.json.encode(reply)) < paging.REPLY + 1000
-    assert len(rooms.list_for(alice.pk)["rooms"]) == 50
+    assert len(listing.list_for(alice.pk)["rooms"]) == 50
     Room.objects.update(name="", topic="")
-    assert len(rooms.list_for(alice.pk, limit=1000)["rooms"]) == 100
+    assert len(listing.list_for(alice.pk, limit=1000)["rooms"]) == 100
