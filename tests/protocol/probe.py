@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from typing import Any
 
 from channels.routing import ProtocolTypeRouter, URLRouter
@@ -10,6 +11,7 @@ from django.urls import path, re_path
 
 from chatsite.asgi import application as site  # sets Django up
 
+from chat import middleware  # isort: skip
 from chat.consumers.lines import LinesConsumer  # isort: skip
 from chat.middleware import authenticated, rate_limit  # isort: skip
 from chat.namespace import Namespace, Slug, Socket, on  # isort: skip
@@ -59,6 +61,9 @@ class Probe(Namespace):
     async def end(self, socket: Socket, code: int) -> None:
         socket.close(code)
 
+
+if "CONNECTIONS" in os.environ:  # an address's limit that a test can reach
+    middleware._connections = middleware.Buckets(*middleware.parse_rate(os.environ["CONNECTIONS"]))
 
 application = ProtocolTypeRouter(
     {

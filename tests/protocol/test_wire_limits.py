@@ -135,34 +135,20 @@ class TestOrder:
 
 class TestConnections:
     async def test_a_flood_from_one_address_is_sent_away_for_now(
-        self, connect: Connect, make_server: MakeServer, server_kind: str
+        self, make_server: MakeServer, server_kind: str
     ) -> None:
-        server = make_server(server_kind).start()
-        head = (
-            f"GET /ws/chat/ HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nUpgrade: websocket\r\n"
-            "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-            "Sec-WebSocket-Version: 13\r\n\r\n"
-        ).encode()
-        limited = asyncio.Event()
-        turn = asyncio.Semaphore(100)
-
-        async def once() -> None:
-            async with turn:
-                if limited.is_set():
-                    return
-                reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-                writer.write(head)
-                answer = b""
-                while b'"temporary"' not in answer and (more := await reader.read(65_536)):
-                    answer += more
-                writer.transport.abort()
-                if b'"rate_limited"' in answer:
-                    assert b'"retry_after"' in answer
-                    limited.set()
-
-        async with asyncio.timeout(60):
-            await asyncio.gather(*(once() for _ in range(6000)))
-        assert limited.is_set()
+        options: Any = {"app": "tests.protocol.probe:application", "env": {"CONNECTIONS": "0.1/s:20"}}
+        server = make_server(server_kind, **options).start()
+        token = server.person("alice").token
+        for number in range(20):
+            client = await Client.open(server.ws, token=token if number % 2 else "wrong")
+            assert bool(client.hello) == bool(number % 2)
+            await client.drop()
+        client = await Client.open(server.ws, token=token)
+        assert await client.closed() == 4004
+        (packet,) = client.packets
+        assert packet["error"]["code"] == "rate_limited"
+        assert 0 < packet["error"]["retry_after"] <= 20
 
 
 class TestTurnedOff:
