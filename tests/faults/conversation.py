@@ -65,7 +65,8 @@ class Sender:
                 return
             message, answer = flying.popleft()
             try:
-                ack = await asyncio.wait_for(answer, 30)
+                async with asyncio.timeout(30):
+                    ack = await answer
             except Refused as error:
                 if not error.temporary:
                     raise
@@ -122,7 +123,9 @@ class Member:
         self._acknowledged = self.last
         while client.close_code is None:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), 0.2)
+                # Not wait_for: in Python 3.11 that can swallow a cancellation.
+                async with asyncio.timeout(0.2):
+                    await self._due.wait()
             self._due.clear()
             if self.last > self._acknowledged:
                 self._acknowledged = self.last

@@ -47,8 +47,8 @@ async def acks_and_syncs(make_server: MakeServer, trace: Path, **options: object
 
 
 def complete(trace: Path) -> str:
-    """strace ends after the server, and nothing tells when."""
-    while "+++ exited" not in (text := trace.read_text()):
+    """strace ends after the server, and nothing tells when. uvicorn ends by the signal itself."""
+    while not re.search(r"\+\+\+ (exited|killed)", text := trace.read_text()):
         time.sleep(0.01)
     return text
 
