@@ -132,7 +132,7 @@ def test_the_row_of_a_message_is_in_the_page_once(alice: User) -> None:
 def test_an_error_of_the_server_says_that_nothing_written_is_lost(alice: User, monkeypatch) -> None:
     from chat.views import pages
 
-    monkeypatch.setattr(pages.rooms, "list_for", lambda *_args, **_more: 1 / 0)
+    monkeypatch.setattr(pages.listing, "list_for", lambda *_args, **_more: 1 / 0)
     client = browser(alice)
     client.raise_request_exception = False
     answer = client.get("/")
