@@ -13,7 +13,8 @@ import sys
 import threading
 import uuid
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,10 @@ WAITING_BYTES = 64 * 2**20
 TRIES = 3
 #: How long the writer waits for one room that another process holds, on PostgreSQL.
 LOCK_TIMEOUT_MS = 100
+#: How long a transaction of someone else's may wait for a lock in the writer's thread, where
+#: all messages of this process wait with it.
+JOB_LOCK_TIMEOUT_MS = 1000
+LOCK_TIMED_OUT = "55P03"
 #: How long a thread keeps the interpreter when another wants it. The default, 5 ms, is what
 #: the writer would wait at each step while the event loop is busy.
 SWITCH_INTERVAL = 0.0005
@@ -182,7 +187,7 @@ class Journal:
         if job.future.cancelled():
             return
         try:
-            result, error = retrying(job.run), None
+            result, error = retrying(lambda: _run_impatiently(job.run)), None
         except BaseException as raised:
             result, error = None, raised
         _call(job.loop, _settle_job, job.future, result, error)
@@ -273,14 +278,29 @@ def commit(drafts: Sequence[Draft]) -> tuple[list[Answer], list[Appended]]:
 def commit_when_free(drafts: Sequence[Draft]) -> tuple[list[Answer], list[Appended]]:
     """Append drafts to one room that someone else holds, if it is let go soon."""
     try:
-        with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute(f"SET LOCAL lock_timeout = {LOCK_TIMEOUT_MS}")
+        with _waiting_at_most(LOCK_TIMEOUT_MS):
             return log.append(drafts)
     except (OperationalError, InterfaceError):
         return [_refuse(draft, log.RoomBusy()) for draft in drafts], []
     except Exception:
         return _one_by_one(drafts)
+
+
+def _run_impatiently(function: Callable[[], Any]) -> Any:
+    with _waiting_at_most(JOB_LOCK_TIMEOUT_MS):
+        return function()
+
+
+@contextmanager
+def _waiting_at_most(milliseconds: int) -> Iterator[None]:
+    """A transaction that waits no longer than this for a lock. SQLite has its busy timeout."""
+    if connection.vendor == "sqlite":
+        yield
+        return
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL lock_timeout = {milliseconds}")
+        yield
 
 
 def _transaction(drafts: Sequence[Draft]) -> tuple[list[Answer], list[Appended]]:
@@ -313,8 +333,8 @@ def retrying(function: Callable[[], Any]) -> Any:
 
 
 def _may_pass(error: DatabaseError | InterfaceError) -> bool:
-    # SQLite has waited for its busy timeout already.
-    return connection.vendor != "sqlite"
+    # SQLite has waited for its busy timeout already, as has who waited for a lock.
+    return connection.vendor != "sqlite" and getattr(error.__cause__, "sqlstate", "") != LOCK_TIMED_OUT
 
 
 def _unavailable(drafts: Sequence[Draft], outage: Exception) -> list[Answer]:
