@@ -188,7 +188,7 @@ def test_concurrent_flushes_do_not_deadlock(make_room: MakeRoom, alice: User, bo
     every = [(room, user) for room in many for user in (alice, bob)]
     rounds = [
         [learn(room, user, received=seq, dead={seq + 5: 5}) for room, user in random.sample(every, 30)]
-        for seq in range(1, 81)
+        for seq in range(1, 31)
     ]
     with others(4) as threads:
         for done in [threads.submit(cursors.flush, each) for each in rounds]:

@@ -22,6 +22,7 @@ from chat.delivery.entries import Appended, Draft, Receipt
 from chat.delivery.journal import journal
 from chat.errors import EventError
 from chat.models import Room
+from chat.services import rooms
 
 from .conftest import MakeRoom
 from .support import (
@@ -347,6 +348,24 @@ def test_a_room_that_is_let_go_soon_is_waited_for(
 
 
 @on_postgres
+def test_a_transaction_of_someone_elses_waits_for_a_held_room_but_not_for_long(
+    make_room: MakeRoom, alice: User, charlie: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does so in the writer's thread: all messages wait with it."""
+    monkeypatch.setattr(journals, "JOB_LOCK_TIMEOUT_MS", 50)
+    free, busy = make_room(), make_room()
+
+    async def scenario() -> list[str]:
+        joining = asyncio.ensure_future(pools.write(rooms.take_seat, "chat", busy.slug, charlie.pk))
+        await asyncio.sleep(0)
+        behind = submit(draft(free, alice))
+        return [code((await asyncio.gather(joining, return_exceptions=True))[0]), *codes(await behind)]
+
+    with held_room(busy):
+        assert asyncio.run(scenario()) == ["unavailable", "ok"]
+
+
+@on_postgres
 def test_refusals_of_a_busy_room_leave_nothing_behind(room: Room, alice: User) -> None:
     """An exception that is raised again and again would keep every frame that it passed."""
     with held_room(room):
@@ -434,7 +453,6 @@ def test_what_an_ambiguous_commit_had_stored_is_found_and_not_stored_twice(
         def reconnect() -> None:
             connection.close()
             connection.settings_dict = connection.settings_dict | {"HOST": wire.directory}
-            connection.ensure_connection()
 
         async def scenario() -> list[Any]:
             await in_writer(reconnect)

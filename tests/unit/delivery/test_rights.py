@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import transaction
 
 from chat.delivery import door
 from chat.delivery.journal import journal
@@ -14,7 +15,7 @@ from chat.models import Ban, Membership, Room
 from chat.services import rooms
 
 from .conftest import MakeRoom
-from .support import act, code, codes, draft, entries, place, refused, say, send
+from .support import act, code, codes, draft, entries, others, place, refused, say, send
 
 PAST, FUTURE = (datetime.now(UTC) + timedelta(hours=hours) for hours in (-1, 1))
 
@@ -111,3 +112,19 @@ def test_a_right_that_was_given_counts_at_once(room: Room, charlie: User) -> Non
     rooms.take_seat("chat", "general", charlie.pk)
     assert codes(send(draft(room, charlie))) == ["ok"]
     assert place(room, charlie).received == 0
+
+
+def test_who_leaves_does_so_before_or_after_an_entry_and_never_in_between(
+    room: Room, alice: User, bob: User
+) -> None:
+    """A loss of membership takes the room's lock, and is a notice at its place in the log."""
+    with others() as threads:
+        with transaction.atomic():
+            say(room, bob)  # his right was checked, and is not committed yet
+            leaving = threads.submit(rooms.quit, "chat", "general", bob.pk)
+            with pytest.raises(TimeoutError):
+                leaving.result(0.1)
+        leaving.result()
+    assert [entry.kind for entry in entries(room)] == ["message", "notice"]
+    assert entries(room)[1].data["act"] == "quit"
+    assert codes(send(draft(room, bob), draft(room, alice))) == ["forbidden", "ok"]
