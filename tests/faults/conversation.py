@@ -150,8 +150,8 @@ class Member:
 class Conversation:
     """`await Conversation(server, seed, …).run()` returns the history.
 
-    The server is killed `kills` times, evenly over the messages: every other time within
-    milliseconds of a message, otherwise at any moment.
+    The server is killed (or ended otherwise, by `end`) `kills` times, evenly over the messages:
+    every other time within milliseconds of a message, otherwise at any moment.
     """
 
     def __init__(
@@ -165,6 +165,7 @@ class Conversation:
         members: int = 10,
         lost_acks: float = 0.01,
         patience: float = 30,
+        end: Callable[[Server], object] = Server.kill,
     ) -> None:
         self.server = server
         self.chance = random.Random(seed)
@@ -173,6 +174,7 @@ class Conversation:
         self.kills = kills
         self.lost_acks = lost_acks
         self.patience = patience
+        self.end = end
         self.connections = 0
         self.lost_answers = 0
         self._acknowledged = 0
@@ -233,7 +235,8 @@ class Conversation:
                 await asyncio.sleep(self.chance.uniform(0, 0.005))
             else:
                 await asyncio.sleep(self.chance.uniform(0, 0.2))
-            self.server.kill()
+            # In a thread: a server that stops in order waits for its clients, who live here.
+            await asyncio.to_thread(self.end, self.server)
             self.server.launch()
             await asyncio.to_thread(self.server.wait)
 

@@ -12,7 +12,8 @@ import pytest
 
 from tests.conftest import MakeServer
 from tests.faults.conversation import Conversation
-from tests.support import check
+from tests.support import Server, check
+from tests.support.server import KINDS
 
 
 @pytest.mark.timeout(900)
@@ -50,3 +51,14 @@ async def test_every_acknowledged_message_is_received_once_by_all_in_one_order_a
     assert not findings, "\n".join(map(str, findings[:20]))
     assert len({(sender, client_id) for sender, client_id, _ in history.acks}) == messages
     assert talk.lost_answers >= messages // 500
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_restart_in_mid_conversation_loses_and_doubles_nothing(
+    make_server: MakeServer, kind: str
+) -> None:
+    server = make_server(kind, env={"RATE_LIMIT": "off"}).start()
+    history = await Conversation(server, 1, messages=600, kills=2, end=Server.stop).run()
+    findings = check(history)
+    assert not findings, "\n".join(map(str, findings[:20]))
