@@ -226,7 +226,8 @@ class _Append:
             raise EventError("forbidden", f"{draft.room!r} is closed")
         role, muted_until = member
         if muted_until is not None and _aware(muted_until) > self.at:
-            raise EventError("muted", f"you are muted until {rfc3339(muted_until)}")
+            until = rfc3339(muted_until)
+            raise EventError("muted", f"you are muted until {until}", until=until)
         if draft.target is not None:
             self._check_target(draft, room, is_moderator=role in MODERATORS or person[2])
 

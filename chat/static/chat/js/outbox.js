@@ -240,8 +240,8 @@ export class Outbox extends EventTarget {
     this.#tell({ dropped: record, receipt });
   }
 
-  async #refuse(record, { code, message }) {
-    const refused = { ...record, error: { code, message } };
+  async #refuse(record, refusal) {
+    const refused = { ...record, error: { ...refusal, message: refusal.message } };
     await this.#store.put(refused).catch(() => {}); // tried, and refused, again by a later page
     this.#tell({ refused });
   }

@@ -11,6 +11,12 @@ export function count(key, n) {
   return say(n === 1 && `${key}_one` in words ? `${key}_one` : key, { n });
 }
 
+/** Why the server refused something, for the person whose it was. */
+export function reasonOf({ code, message, until, reference }) {
+  if (until && `${code}_until` in words) return say(`${code}_until`, { until: momentOf(until) });
+  return reference ? say("reference", { reason: message, reference }) : message;
+}
+
 const language = document.documentElement.lang;
 const clock = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
 const moment = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "medium" });

@@ -1,5 +1,5 @@
 import { outbox, socket } from "../session.js";
-import { count, say } from "../words.js";
+import { count, reasonOf, say } from "../words.js";
 
 /** The connection in words: "online", "connecting…", "offline: 3 messages waiting". */
 class ConnectionState extends HTMLElement {
@@ -25,7 +25,7 @@ class ConnectionState extends HTMLElement {
   }
 
   #words(state, reason) {
-    const said = state === "ended" && reason ? `${say("ended")}: ${reason.message}` : say(state);
+    const said = state === "ended" && reason ? `${say("ended")}: ${reasonOf(reason)}` : say(state);
     const waiting = outbox.waiting.length;
     if (!waiting) return said;
     const kept = outbox.durable ? "" : ` (${say("not_kept")})`;

@@ -1,7 +1,7 @@
 /** The dialogs: each a form whose answer is sent, and which stays open, saying why, when refused. */
 
 import { chat } from "../session.js";
-import { say } from "../words.js";
+import { reasonOf, say } from "../words.js";
 import { plainText } from "./parts.js";
 
 const dialog = (name) => document.getElementById(name);
@@ -67,7 +67,7 @@ function answer(name, send) {
       await send(new FormData(form));
       dialog(name).close();
     } catch (error) {
-      complain(name, error.message);
+      complain(name, reasonOf(error));
     } finally {
       button.disabled = false;
     }

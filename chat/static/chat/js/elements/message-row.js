@@ -1,7 +1,7 @@
 /** Fills a row of the list with a message; what is unchanged is left alone. */
 
 import { chat } from "../session.js";
-import { momentOf, say, timeOf } from "../words.js";
+import { momentOf, reasonOf, say, timeOf } from "../words.js";
 import { clone, paintAvatar, plainText } from "./parts.js";
 
 const ONLY_EMOJI = /^(\p{Extended_Pictographic}(\uFE0F|\p{Emoji_Modifier})?(\u200D\p{Extended_Pictographic}\uFE0F?)*\s*){1,3}$/u;
@@ -100,7 +100,7 @@ function showReactions(list, { reactions }) {
 function showRefusal(refusal, row) {
   const error = row.error ?? row.refused?.error;
   refusal.hidden = !error;
-  if (error) refusal.firstElementChild.textContent = say(row.error ? "refused" : "change_refused", { reason: error.message });
+  if (error) refusal.firstElementChild.textContent = say(row.error ? "refused" : "change_refused", { reason: reasonOf(error) });
 }
 
 function showMark(button, mark) {

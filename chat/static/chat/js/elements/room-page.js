@@ -1,5 +1,5 @@
 import { chat, socket } from "../session.js";
-import { count, say } from "../words.js";
+import { reasonOf, say } from "../words.js";
 import { listPeople, showKind } from "./parts.js";
 
 /** One room: its head, its messages, and where one writes, or how one gets in. */
@@ -63,7 +63,7 @@ class RoomPage extends HTMLElement {
 
   #why(info, member, error) {
     if (member) return say("closed");
-    if (error) return error.message;
+    if (error) return reasonOf(error);
     return say(info.private ? "no_longer" : "preview", { name: info.name });
   }
 
