@@ -22,7 +22,10 @@ class Ban(models.Model):
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["user", "room"], name="ban_user_room", nulls_distinct=False),
+            models.UniqueConstraint(fields=["user", "room"], name="ban_user_room"),
+            models.UniqueConstraint(
+                fields=["user"], name="ban_user_site", condition=models.Q(room__isnull=True)
+            ),
         ]
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import User
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from chat.delivery import door
 from chat.delivery.journal import journal
@@ -54,6 +54,18 @@ def test_a_ban_counts_where_it_was_given_and_until_it_ends(make_room: MakeRoom, 
     Ban.objects.create(user=bob, room=room, until=PAST)
     Ban.objects.create(user=bob, until=PAST)
     assert codes(send(draft(room, bob), draft(other, bob))) == ["ok", "banned"]
+
+
+@pytest.mark.parametrize("everywhere", [True, False])
+def test_a_person_is_banned_once_from_a_room_and_once_from_the_site(
+    room: Room, alice: User, bob: User, everywhere: bool
+) -> None:
+    where = None if everywhere else room
+    for user in (alice, bob):
+        Ban.objects.create(user=user, room=where)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Ban.objects.create(user=bob, room=where)
+    Ban.objects.create(user=bob, room=room if everywhere else None)
 
 
 def test_who_is_muted_is_told_until_when(room: Room, bob: User) -> None:
