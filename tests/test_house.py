@@ -11,7 +11,7 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
-from django.core.management import get_commands
+from django.core.management import call_command, get_commands
 
 from chat import errors
 from chat.routing import namespaces
@@ -57,6 +57,11 @@ def test_sql_is_written_by_hand_in_delivery_alone() -> None:
     by_hand = re.compile(r"\.cursor\(\)|\bRawSQL\b|\.raw\(|\.extra\(\s*(select|where)")
     found = {file.relative_to(ROOT).parts[1] for file in SOURCES if by_hand.search(file.read_text())}
     assert found <= {"delivery"}
+
+
+@pytest.mark.django_db
+def test_the_migrations_make_what_the_models_say() -> None:
+    call_command("makemigrations", check=True, dry_run=True, verbosity=0)
 
 
 # Documentation
