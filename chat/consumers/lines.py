@@ -75,24 +75,24 @@ class LinesConsumer(AsyncConsumer):
         # Before rights are read, so that a ban in between finds the socket.
         self._namespace.hub.register(socket)
         try:
-            await self._serve(socket, Handshake(scope), receive)
+            await self._serve(socket, scope, receive)
         finally:
             self._namespace.hub.unregister(socket)
             self._namespace.farewell(socket)
             if socket.admitted:
                 events_log.info("a user disconnected: %s", _who(socket))
 
-    async def _serve(self, socket: Socket, handshake: Handshake, receive: Receive) -> None:
+    async def _serve(self, socket: Socket, scope: dict[str, Any], receive: Receive) -> None:
         try:
-            await self._let_in(socket, handshake, receive)
+            await self._let_in(socket, Handshake(scope), receive)
             await self._listen(socket, receive)
+            return
         except EventError as refusal:
             socket.close(CLOSE_CODES.get(refusal.code, Close.NOT_ALLOWED), refusal)
         except Exception as failure:
             where = f"a connection to /{socket.namespace_path}"
             socket.close(Close.GOING_AWAY, internal_error(where, failure))
-        if socket.closed is not None:
-            await self._listen(socket, receive)  # to nothing, until the connection has ended
+        await self._listen(socket, receive)  # to nothing, until the connection has ended
 
     async def _let_in(self, socket: Socket, handshake: Handshake, receive: Receive) -> None:
         await _ready(socket.namespace.hub)

@@ -64,6 +64,20 @@ class TestConnecting:
         assert server.log(1000).count(f"a user connected: {line}") == 1
 
 
+class TestClosing:
+    async def test_a_socket_that_the_server_closes_is_gone_at_once(
+        self, probe: Client, server: Server
+    ) -> None:
+        await probe.emit("end", {"code": 4509})
+        assert await probe.closed() == 4509
+        await appears(server, f"a user disconnected: {probe.name}")
+
+    async def test_so_is_one_that_broke_the_rules(self, probe: Client, server: Server) -> None:
+        await probe.send_raw("x\n" * 20)
+        assert await probe.closed() == 4500
+        await appears(server, f"a user disconnected: {probe.name}")
+
+
 class TestFrames:
     async def test_several_packets_in_one_frame_are_all_answered(self, probe: Client) -> None:
         await probe.send_raw("\n".join(json.dumps({"event": "echo", "id": n + 1000}) for n in range(10)))
