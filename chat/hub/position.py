@@ -91,7 +91,10 @@ class Position:
             self._waiting_since = now
         elif now - self._waiting_since >= self.room.ack_wait * 2**self._redeliveries:
             self._waiting_since = now
-            self._redeliver_or_close()
+            if self._redeliveries == REDELIVERIES:
+                self._close_unheard()
+            else:
+                self._redeliver()
         return True
 
     # -- What an unordered room does in its own way
@@ -122,6 +125,8 @@ class Position:
             self.outbox.put(frame)
 
     def _redeliver(self) -> None:
+        self._redeliveries += 1
+        self.room.hub.redelivered += 1
         self._flight.clear()
         self._flying = 0
         self.next = self.acked + 1
@@ -140,14 +145,9 @@ class Position:
         if self._moved is not None and not self._moved.done():
             self._moved.set_result(None)
 
-    def _redeliver_or_close(self) -> None:
-        if self._redeliveries >= REDELIVERIES:
-            message = f"nothing was acknowledged in {self.room.slug!r} after {REDELIVERIES} redeliveries"
-            self.socket.close(Close.UNACKNOWLEDGED, EventError("unacknowledged", message))
-            return
-        self._redeliveries += 1
-        self.room.hub.redelivered += 1
-        self._redeliver()
+    def _close_unheard(self) -> None:
+        message = f"nothing was acknowledged in {self.room.slug!r} after {REDELIVERIES} redeliveries"
+        self.socket.close(Close.UNACKNOWLEDGED, EventError("unacknowledged", message))
 
     def _read_on(self) -> None:
         if self._reader is None and self.live and self.next and self.next <= self.room.head:
@@ -190,7 +190,7 @@ class UnorderedPosition(Position):
         super().__init__(room, socket, member, after, acks)
         self._resumed = max(after, room.head)  # up to here entries may have been delivered before
         self._entries: dict[int, _Open] = {}
-        self._unheard = 0  # rounds of redelivery since the last acknowledgement of any kind
+        self._heard_at = -1.0  # when anything was acknowledged last
 
     def _first(self) -> int:
         """What the member has not acknowledged comes again, below `after` too."""
@@ -205,7 +205,7 @@ class UnorderedPosition(Position):
         self.member.receive_some(what)
         for seq in what:
             self.forget(seq)
-        self._unheard = 0
+        self._heard_at = self.room.hub.now()
         self._progress()
 
     def forget(self, seq: int) -> None:
@@ -250,7 +250,7 @@ class UnorderedPosition(Position):
                 earlier = self._entries.get(item.seq)
                 self.member.delivered(item.seq, again=earlier is not None)
                 self.forget(item.seq)
-                self._entries[item.seq] = _Open(now, earlier.tries + 1 if earlier else 1, item.size)
+                self._entries[item.seq] = _Open(now, item.size) if earlier is None else earlier.again(now)
                 self._flying += item.size
         for frame in chunk.frames(self.outbox.wire):
             self.outbox.put(frame)
@@ -267,11 +267,9 @@ class UnorderedPosition(Position):
         return True
 
     def _redeliver_some(self, due: list[int]) -> None:
-        if self._unheard >= REDELIVERIES:
-            self._redeliveries = REDELIVERIES
-            self._redeliver_or_close()
+        if any(self._entries[seq].unheard(self._heard_at) for seq in due):
+            self._close_unheard()
             return
-        self._unheard += 1
         again = [seq for seq in due if not self.member.give_up(seq)]
         if again:
             self.room.hub.redelivered += len(again)
@@ -291,12 +289,23 @@ class UnorderedPosition(Position):
 
 
 class _Open:
-    """An entry sent and not yet acknowledged: when last, how often, and its size."""
+    """An entry sent and not yet acknowledged: when first and last, how often, and its size."""
 
-    __slots__ = ("at", "size", "tries")
+    __slots__ = ("at", "since", "size", "tries")
 
-    def __init__(self, at: float, tries: int, size: int) -> None:
-        self.at, self.tries, self.size = at, tries, size
+    def __init__(self, at: float, size: int) -> None:
+        self.since = self.at = at
+        self.tries = 1
+        self.size = size
+
+    def again(self, at: float) -> _Open:
+        self.at = at
+        self.tries += 1
+        return self
+
+    def unheard(self, heard_at: float) -> bool:
+        """Whether it was redelivered often enough and nothing was acknowledged meanwhile."""
+        return self.tries > REDELIVERIES and self.since > heard_at
 
 
 def _beyond(slug: str, seq: int, sent: int) -> EventError:
