@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from ..delivery.entries import Entry
-from ..wire.lines import lines
+from ..wire.lines import byte_length, lines
 
 #: A chunk is one frame on the lines wire; a frame has at most 256 KiB.
 CHUNK_ENTRIES = 500
@@ -25,7 +25,7 @@ class Item:
         self.entry = entry
         self.seq = entry.seq
         self.line = lines.entry(entry)
-        self.size = len(self.line)
+        self.size = byte_length(self.line)
 
     def packet(self, wire: Any) -> str:
         return self.line if wire is lines else wire.entry(self.entry)
