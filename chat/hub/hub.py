@@ -193,6 +193,8 @@ class Hub:
                 after, reset = first - 1, True
             position = room.admit(socket, member, after, ack)
             joined[slug] = room
+            if joining.doubtful:
+                self.spawn(self.reseat(room))
         finally:
             room.joining.pop(socket, None)
             self._close_unused(room)
@@ -423,10 +425,10 @@ class Hub:
                 socket.outbox.put(socket.outbox.wire.event(event, data))
 
     def typing(self, socket: Any, slug: str) -> None:
-        self._position(socket, slug)
-        user = {"id": socket.user.id, "name": socket.user.name}
-        data = {"room": slug, "user": user}
-        self.emit(socket.namespace_path, "typing", data, to=slug, except_=[socket])
+        if self._position(socket, slug).room.may_say_typing(socket.user.id):
+            user = {"id": socket.user.id, "name": socket.user.name}
+            data = {"room": slug, "user": user}
+            self.emit(socket.namespace_path, "typing", data, to=slug, except_=[socket])
 
     # -- Rights
 
@@ -457,6 +459,8 @@ class Hub:
 
     async def reseat(self, room: Room) -> None:
         """Remove who is no longer a member. A notice of it in the log comes first: it has the reason."""
+        for joining in room.joining.values():
+            joining.doubtful = True
         members = list(room.members.values())
         seats = await pools.read(rooms.find_seats, [(*room.key, member.user) for member in members])
         lost = [(m, seat) for m, seat in zip(members, seats, strict=True) if not isinstance(seat, rooms.Seat)]

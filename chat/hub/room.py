@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..delivery import log, pools
@@ -28,6 +29,12 @@ REMOVALS = {"kick": "kicked", "ban": "banned", "quit": "quit"}
 TRIES = 5
 #: Seconds between two `receipts` or `presence` events of a room.
 PAUSE = 1.0
+#: Changes in one `presence` event, and people who are said to be typing within a second. Each
+#: goes to all members: without a bound they would cost members x members.
+CHANGES = 100
+TYPING = 10
+#: Pages of the log that are kept for other readers, until the next sweep.
+PAGES = 16
 
 
 class Room:
@@ -58,6 +65,8 @@ class Room:
         self._told = Lowest(0, 0)
         self._told_at = -PAUSE
         self._came_or_went: dict[int, tuple[str, str]] = {}  # user: name and state
+        self._typing: set[int] = set()  # since `_typing_at`
+        self._typing_at = -PAUSE
 
     @property
     def key(self) -> tuple[str, str]:
@@ -135,13 +144,16 @@ class Room:
 
     def _act(self, entry: Entry) -> None:
         """What an entry changes for this process, at its place in the log."""
-        if entry.kind == "control":
-            self.hub.obey(entry.data)
-        elif entry.kind == "delete":
-            self._tail.delete(entry)
-            self._pages.clear()
-        else:
-            self._heed(entry.data)
+        try:
+            if entry.kind == "control":
+                self.hub.obey(entry.data)
+            elif entry.kind == "delete":
+                self._tail.delete(entry)
+                self._pages.clear()
+            else:
+                self._heed(entry.data)
+        except Exception:  # such as an act of a newer version; the log goes on
+            logger.exception("%s/%s: entry %d can't be obeyed", *self.key, entry.seq)
 
     def _heed(self, notice: dict[str, Any]) -> None:
         act = notice.get("act")
@@ -161,6 +173,8 @@ class Room:
             return chunk
         reading = self._pages.get(first)
         if reading is None:
+            while len(self._pages) >= PAGES:
+                del self._pages[next(iter(self._pages))]
             reading = self._pages[first] = self.hub.spawn(self._read_page(first, self.head))
         return await asyncio.shield(reading)
 
@@ -284,11 +298,22 @@ class Room:
     def _tell_presence(self) -> None:
         if not self._came_or_went:
             return
-        changed, self._came_or_went = self._came_or_went, {}
-        changes = [
-            {"user": {"id": user, "name": name}, "state": state} for user, (name, state) in changed.items()
-        ]
+        changed = list(islice(self._came_or_went.items(), CHANGES))
+        for user, _ in changed:
+            del self._came_or_went[user]
+        changes = [{"user": {"id": user, "name": name}, "state": state} for user, (name, state) in changed]
         self.emit("presence", {"room": self.slug, "changes": changes})
+
+    def may_say_typing(self, user: int) -> bool:
+        """Once a second and person, and a few people a second."""
+        now = self.hub.now()
+        if now - self._typing_at >= PAUSE:
+            self._typing_at = now
+            self._typing.clear()
+        if user in self._typing or len(self._typing) >= TYPING:
+            return False
+        self._typing.add(user)
+        return True
 
     # -- Events without history
 
@@ -310,9 +335,11 @@ class Room:
 
 
 class Joining:
-    """A join under way; `refusal` is set when the person is removed meanwhile."""
+    """A join under way; `refusal` is set when the person is removed meanwhile, `doubtful` when
+    members were looked at while its rights were being read."""
 
-    __slots__ = ("refusal",)
+    __slots__ = ("doubtful", "refusal")
 
     def __init__(self) -> None:
+        self.doubtful = False
         self.refusal: EventError | None = None
