@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -160,6 +161,33 @@ async def test_a_refused_message_says_why_and_can_be_discarded(
     await window.writes("away")
     await window.message("away").get_by_role("button", name="Discard").click()
     await expect(window.message("away")).to_have_count(0)
+
+
+async def test_a_page_shows_the_restored_log_and_no_other(
+    own_server: Server, open_browser: OpenWindow
+) -> None:
+    server = own_server
+    alice, bob = server.person("alice"), server.person("bob")
+    room = server.room("tea", [alice, bob])
+    hers = await (await open_browser(alice, server=server)).enters(room)
+    await hers.writes("kept")
+    await hers.sees_mark("kept", "stored")
+    server.stop()
+    backup = server.directory / "backup.sqlite3"
+    database = server.directory / "db.sqlite3"
+    shutil.copy(database, backup)
+    server.start()
+    await hers.is_online()
+    await hers.writes("lost with the disk")
+    await hers.sees_mark("lost with the disk", "stored")
+    server.stop()
+    shutil.copy(backup, database)
+    server.manage("restored")
+    server.start()
+    his = await (await open_browser(bob, server=server)).enters(room)
+    await his.writes("from after")
+    await hers.sees("kept", "from after")
+    assert await hers.bodies() == await his.bodies() == ["kept", "from after"]
 
 
 async def test_an_edit_made_while_the_server_is_dead_arrives_too(
