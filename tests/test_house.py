@@ -99,6 +99,7 @@ def test_every_test_that_the_documentation_names_is_there() -> None:
 def test_every_file_that_the_documentation_names_is_there() -> None:
     for document in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
         links = re.findall(r"\]\(([^)#:]+)[^):]*\)", document.read_text())
+        links += re.findall(r'(?:src|srcset)="([^":]+)"', document.read_text())
         sources = re.findall(
             r"`((?:chat|chatsite|tests|docs|bench|templates)/[\w./-]+\.\w+)`", document.read_text()
         )
