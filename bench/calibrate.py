@@ -14,7 +14,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_create_server
 from tests.support import Person
 from tests.support.server import HOST
 
-from .client import FILLER, Member, Run, connect
+from .client import BODY, Member, Run, connect
 
 BATCH = 160
 
@@ -63,7 +63,7 @@ def entry(seq: int) -> str:
     return (
         f'{{"event":"message","room":"room-0123abcd","seq":{seq},"at":"2026-01-01T00:00:00.000Z",'
         f'"from":{{"id":1,"name":"member-0123abcd"}},"data":{{"client_id":'
-        f'"00000000-0000-4000-8000-000000000000","body":"{time.monotonic_ns()} {FILLER}"}}}}'
+        f'"0123456789abcdef{time.monotonic_ns():020d}","body":"{BODY}"}}}}'
     )
 
 

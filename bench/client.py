@@ -7,8 +7,8 @@ the last `seq` of a frame say how many it holds; `auditor` members count them on
 from __future__ import annotations
 
 import asyncio
+import secrets
 import time
-import uuid
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -16,11 +16,13 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from tests.support import Person
 
-SEQ, BODY, ACK, MESSAGE = b'"seq":', b'"body":"', b'{"ack":', b'{"event":"message"'
+SEQ, CLIENT_ID, ACK, MESSAGE = b'"seq":', b'"client_id":"', b'{"ack":', b'{"event":"message"'
 #: More than an entry of ours takes.
 EDGE = 512
 RECEIVED_EVERY = 64
-FILLER = "a line of chat as people write it"
+BODY = "a line of chat as people write it"
+#: Characters of a client_id before the time at which its message was sent.
+PREFIX = 16
 
 
 @dataclass
@@ -95,9 +97,9 @@ class Member(WSListener):
         if self.seq and before != self.seq:
             self.run.fail(f"{before + 1} came after {self.seq}")
         now = time.monotonic_ns()
-        self.run.delivery_times.append(now - number(first, first.index(BODY, first_at) + len(BODY)))
+        self.run.delivery_times.append(now - sent_at(first, first_at))
         if seq > before + 1:
-            self.run.delivery_times.append(now - number(last, last.index(BODY, last_at) + len(BODY)))
+            self.run.delivery_times.append(now - sent_at(last, last_at))
         self.count += seq - before
         self.seq = seq
         if seq - self._acknowledged >= RECEIVED_EVERY:
@@ -131,7 +133,7 @@ class Sender(Member):
         super().__init__(run)
         self.in_flight = in_flight
         self._sent: dict[int, int] = {}
-        self._prefix = str(uuid.uuid4())[:24]
+        self._prefix = secrets.token_hex(PREFIX // 2)
         self._id = 0
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -147,7 +149,7 @@ class Sender(Member):
         now = self._sent[self._id] = time.monotonic_ns()
         self.send(
             f'{{"event":"message","id":{self._id},"data":{{"room":"{self.run.room}",'
-            f'"client_id":"{self._prefix}{self._id:012d}","body":"{now} {FILLER}"}}}}'
+            f'"client_id":"{self._prefix}{now:020d}","body":"{BODY}"}}}}'
         )
 
     def answered(self, line: bytes) -> None:
@@ -167,6 +169,10 @@ class Sender(Member):
     @property
     def waiting(self) -> int:
         return len(self._sent)
+
+
+def sent_at(entry: bytes, start: int) -> int:
+    return number(entry, entry.index(CLIENT_ID, start) + len(CLIENT_ID) + PREFIX)
 
 
 def number(text: bytes, start: int) -> int:
