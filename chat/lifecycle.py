@@ -14,9 +14,12 @@ import sys
 from types import FrameType
 from typing import Any
 
-from .hub.hub import get_hub
+from .hub.hub import Hub, get_hub
+from .namespace import finish_handlers
 
 logger = logging.getLogger("chat.hub")
+
+HANDLERS = 2.0  #: seconds that a stop waits for handlers to give their answers
 
 
 async def lifespan(scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -73,7 +76,13 @@ def _stop(loop: asyncio.AbstractEventLoop, number: int, then: Any) -> None:
         return
     hub.stopping = True
     logger.info("stopping")
-    loop.create_task(hub.stop()).add_done_callback(lambda _: _hand_on(number, then))
+    loop.create_task(_wind_down(hub)).add_done_callback(lambda _: _hand_on(number, then))
+
+
+async def _wind_down(hub: Hub) -> None:
+    await hub.drain()
+    await finish_handlers(HANDLERS)
+    await hub.stop()
 
 
 def _hand_on(number: int, then: Any) -> None:

@@ -86,13 +86,16 @@ class Hub:
         for work in (self._poll, self._sweep, self._recheck_all):
             self.spawn(self._every(work))
 
-    async def stop(self) -> None:
-        """Store what was taken in, answer it, and send everyone away to come back (4001)."""
+    async def drain(self) -> None:
+        """Take nothing more in; store and answer what was taken in."""
         self.stopping = True
         for socket in self.sockets:
             socket.deaf = True
         await self._within(DRAIN, journal.drain())
         await self._within(DRAIN, self.flush())
+
+    async def stop(self) -> None:
+        """Send everyone away to come back (4001)."""
         for socket in list(self.sockets):
             socket.close(Close.GOING_AWAY, EventError("unavailable", GOODBYE))
         await self._within(2.0, asyncio.gather(*(socket.outbox.idle() for socket in list(self.sockets))))
