@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -21,6 +21,15 @@ def own_server(new_server: Callable[..., Server]) -> Iterator[Server]:
     """A server that may be killed."""
     with new_server(env={"DEBUG": "1"}) as server:
         yield server
+
+
+def copy_database(server: Server, source: str, target: str) -> None:
+    """With what is still in the write-ahead log."""
+    with (
+        sqlite3.connect(server.directory / f"{source}.sqlite3") as original,
+        sqlite3.connect(server.directory / f"{target}.sqlite3") as copy,
+    ):
+        original.backup(copy)
 
 
 async def test_what_was_typed_while_the_server_was_dead_arrives_from_a_new_tab_once_and_in_order(
@@ -173,15 +182,13 @@ async def test_a_page_shows_the_restored_log_and_no_other(
     await hers.writes("kept")
     await hers.sees_mark("kept", "stored")
     server.stop()
-    backup = server.directory / "backup.sqlite3"
-    database = server.directory / "db.sqlite3"
-    shutil.copy(database, backup)
+    copy_database(server, "db", "backup")
     server.start()
     await hers.is_online()
     await hers.writes("lost with the disk")
     await hers.sees_mark("lost with the disk", "stored")
     server.stop()
-    shutil.copy(backup, database)
+    copy_database(server, "backup", "db")
     server.manage("restored")
     server.start()
     his = await (await open_browser(bob, server=server)).enters(room)
