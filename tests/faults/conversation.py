@@ -100,7 +100,7 @@ class Member:
     last: int = 0
     _last_id: str | None = None
     _epoch: str | None = None
-    _acknowledged: int = 0
+    _open: list[int] = field(default_factory=list)
     _due: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -120,16 +120,15 @@ class Member:
         if joined.get("reset"):
             self.history.resets.append(f"{self.person.name} came back at {self.last}: {joined}")
         self._epoch = joined["epoch"]
-        self._acknowledged = self.last
         while client.close_code is None:
             with contextlib.suppress(TimeoutError):
                 # Not wait_for: in Python 3.11 that can swallow a cancellation.
                 async with asyncio.timeout(0.2):
                     await self._due.wait()
             self._due.clear()
-            if self.last > self._acknowledged:
-                self._acknowledged = self.last
-                await client.received(self.room, self.last)
+            received, self._open = self._open, []
+            if received:
+                await client.received(self.room, max(received) if self.history.ordered else received)
 
     def _take(self, entry: Packet) -> None:
         data = entry["data"]
@@ -142,7 +141,8 @@ class Member:
         )
         if entry["seq"] > self.last:
             self.last, self._last_id = entry["seq"], data.get("client_id")
-        if self.last - self._acknowledged >= RECEIVED_EVERY:
+        self._open.append(entry["seq"])
+        if len(self._open) >= RECEIVED_EVERY:
             self._due.set()
         self.on_entry()
 
@@ -166,10 +166,11 @@ class Conversation:
         lost_acks: float = 0.01,
         patience: float = 30,
         end: Callable[[Server], object] = Server.kill,
+        ordered: bool = True,
     ) -> None:
         self.server = server
         self.chance = random.Random(seed)
-        self.history = History()
+        self.history = History(ordered=ordered)
         self.messages = messages
         self.kills = kills
         self.lost_acks = lost_acks
@@ -181,7 +182,7 @@ class Conversation:
         self._news = asyncio.Event()
         self._sent = asyncio.Event()
         people = server.people(senders + members)
-        self.room = server.room(members=people)
+        self.room = server.room(members=people, ordering="ordered" if ordered else "unordered")
         self._senders, self._members = people[:senders], people[senders:]
 
     async def run(self) -> History:

@@ -62,3 +62,13 @@ async def test_a_restart_in_mid_conversation_loses_and_doubles_nothing(
     history = await Conversation(server, 1, messages=600, kills=2, end=Server.stop).run()
     findings = check(history)
     assert not findings, "\n".join(map(str, findings[:20]))
+
+
+@pytest.mark.timeout(300)
+async def test_an_unordered_room_gives_each_acknowledged_message_once_across_sigkills(
+    make_server: MakeServer,
+) -> None:
+    server = make_server("uvicorn", env={"RATE_LIMIT": "off"}).start()
+    history = await Conversation(server, 1, messages=800, kills=3, ordered=False).run()
+    findings = check(history)
+    assert not findings, "\n".join(map(str, findings[:20]))

@@ -93,6 +93,19 @@ def test_an_entry_that_came_too_late_is_a_gap_and_lost(history: History) -> None
     assert kinds(history) == {"gap", "lost"}
 
 
+def test_an_entry_that_came_late_is_no_finding_in_an_unordered_room(history: History) -> None:
+    history.ordered = False
+    late = history.deliveries["dave"].pop(1)
+    history.deliveries["dave"] += [late, late]
+    assert check(history) == []
+
+
+def test_an_entry_that_never_came_is_lost_in_an_unordered_room(history: History) -> None:
+    history.ordered = False
+    history.deliveries["dave"].pop(1)
+    assert kinds(history) == {"lost"}
+
+
 def test_a_body_that_nobody_sent_is_a_phantom(history: History) -> None:
     for member in ("carol", "dave"):
         history.delivery(member, 4, "mallory", "m1", "boo")
