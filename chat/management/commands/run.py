@@ -53,7 +53,7 @@ class Command(BaseCommand):
             names = " or ".join(demo.PEOPLE)
             self.stdout.write(f"Sign in as {names}, password {demo.PASSWORD}, or make an account.")
             if not is_loopback(settings.HOST):
-                self.stderr.write("Beware: everyone who can reach this port can sign in as they.")
+                self.stderr.write("Beware: everyone who can reach this port can sign in as them.")
         self.stdout.write("Stop with Ctrl-C.")
 
 
