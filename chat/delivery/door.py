@@ -21,6 +21,11 @@ CONTROL = ("_control", "control")
 on_write: Callable[[list[Appended]], None] | None = None
 
 
+#: Refusals that a lane remembers beside the first. More than a burst of events: a socket
+#: that has as many refused at once is closed.
+REFUSALS = 1000
+
+
 class Lane:
     """One socket's order of writes in one room.
 
@@ -44,7 +49,9 @@ class Lane:
     def refuse(self, client_id: str, number: int) -> None:
         """Remember a temporary refusal; `number` is the packet's place on its socket."""
         with _lanes:
-            self._refused = tuple(sorted({*self._refused, (number, client_id)}))
+            refused = sorted({*self._refused, (number, client_id)})
+            del refused[1:-REFUSALS]
+            self._refused = tuple(refused)
 
     def check(self, draft: Draft) -> None:
         """Raise `unavailable` if a write before this one must come again first."""
