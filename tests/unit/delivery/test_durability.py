@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.backends.signals import connection_created
 
 from chat.delivery import pools
 
@@ -60,6 +61,14 @@ def test_the_readers_and_the_polls_connections_are_durable() -> None:
 
 def test_a_connection_that_was_lost_comes_back_durable() -> None:
     connection.close()
+    assert settings_of_a_connection() == durable()
+
+
+@on_sqlite
+def test_a_connection_that_syncs_less_is_overruled() -> None:
+    """SQLite's own default is FULL; a build of it, or a handler before ours, may say otherwise."""
+    execute("PRAGMA synchronous=OFF")
+    connection_created.send(type(connection), connection=connection)
     assert settings_of_a_connection() == durable()
 
 

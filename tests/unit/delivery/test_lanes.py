@@ -37,6 +37,25 @@ def again(first: Draft, number: int) -> Draft:
     )  # fmt: skip
 
 
+@contextlib.contextmanager
+def bounded_to(size: int) -> Iterator[None]:
+    kept, journals.WAITING_BYTES = journals.WAITING_BYTES, size
+    try:
+        yield
+    finally:
+        journals.WAITING_BYTES = kept
+
+
+def hurry() -> None:
+    if connection.vendor == "sqlite":
+        execute("PRAGMA busy_timeout = 1")
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journals, "LOCK_TIMEOUT_MS", 1)
+
+
 def test_what_stands_behind_a_temporary_refusal_is_refused_too(room: Room, alice: User) -> None:
     lane = Lane()
     drafts = spoken(room, alice, lane, 1, 2, 3)
@@ -46,6 +65,50 @@ def test_what_stands_behind_a_temporary_refusal_is_refused_too(room: Room, alice
     assert codes(refusals) == ["unavailable"] * 2
     assert codes(send(*(again(each, 3 + each.number) for each in drafts))) == ["ok"] * 3
     assert bodies(room) == ["hello"] * 3
+
+
+def test_what_finds_the_door_full_holds_back_what_follows(room: Room, alice: User) -> None:
+    lane = Lane()
+    one, two = spoken(room, alice, lane, 1, 2)
+
+    async def scenario() -> list[Answer]:
+        with bounded_to(0):
+            full = door.submit(one)
+        return await asyncio.gather(full, door.submit(two), return_exceptions=True)
+
+    assert codes(asyncio.run(scenario())) == ["unavailable"] * 2
+    assert codes(send(again(one, 3), again(two, 4))) == ["ok"] * 2
+
+
+def test_what_finds_its_room_busy_holds_back_what_follows(room: Room, alice: User, impatient: None) -> None:
+    lane = Lane()
+    one, two = spoken(room, alice, lane, 1, 2)
+
+    async def scenario() -> list[Answer]:
+        await in_writer(hurry)
+        with held_room(room):
+            refused = await submit(one)
+        return [*refused, *await submit(two)]
+
+    assert codes(asyncio.run(scenario())) == ["unavailable"] * 2
+    assert codes(send(again(one, 3), again(two, 4))) == ["ok"] * 2
+
+
+def test_what_is_refused_while_the_first_comes_again_holds_back_in_its_turn(room: Room, alice: User) -> None:
+    lane = Lane()
+    one, two, three = spoken(room, alice, lane, 1, 2, 3)
+    lane.refuse(one.client_id, 1)
+    lane.refuse(two.client_id, 5)  # by the rate limit, while the first is on its way again as 4
+    assert codes(send(again(one, 4), again(three, 6))) == ["ok", "unavailable"]
+    assert codes(send(again(two, 7), again(three, 8))) == ["ok", "ok"]
+
+
+def test_a_socket_whose_every_write_is_refused_stays_small() -> None:
+    lane = Lane()
+    for number in range(2 * door.REFUSALS):
+        lane.refuse(f"m{number}", number)
+    assert lane.behind == "m0"
+    assert len(lane._refused) <= 1 + door.REFUSALS
 
 
 def test_what_stood_before_a_refusal_is_not_held_back(room: Room, alice: User) -> None:
@@ -94,11 +157,10 @@ class Mishap:
     """What happens to one try of a message on its way."""
 
     pause: bool = False  #: it comes in a later turn of the loop than the one before it
-    limited: bool = False  #: the rate limit refuses it before it reaches the door
-    full: bool = False  #: too much waits for the writer
+    fate: str = "stored"  #: or "limited", before it reaches the door, or "full", at the door
 
 
-MISHAPS = st.builds(Mishap, pause=st.booleans(), limited=st.booleans(), full=st.booleans())
+MISHAPS = st.builds(Mishap, st.booleans(), st.sampled_from(["stored", "limited", "full"]))
 
 
 class Sender:
@@ -140,35 +202,16 @@ class Sender:
         self.number += 1
         attempt = again(message, self.number)
         attempt.lane = self.lane
-        if mishap.limited:
+        if mishap.fate == "limited":
             self.lane.refuse(attempt.client_id, attempt.number)
             refused: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
             refused.set_exception(EventError("rate_limited"))
             return refused
-        with bounded_to(0 if mishap.full else journals.WAITING_BYTES):
+        with bounded_to(0 if mishap.fate == "full" else journals.WAITING_BYTES):
             return door.submit(attempt)
 
 
-@contextlib.contextmanager
-def bounded_to(size: int) -> Iterator[None]:
-    kept, journals.WAITING_BYTES = journals.WAITING_BYTES, size
-    try:
-        yield
-    finally:
-        journals.WAITING_BYTES = kept
-
-
-def hurry() -> None:
-    if connection.vendor == "sqlite":
-        execute("PRAGMA busy_timeout = 1")
-
-
-@pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journals, "LOCK_TIMEOUT_MS", 1)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=50, deadline=None)
 @given(
     st.lists(st.booleans(), min_size=1, max_size=12),
     st.lists(MISHAPS, max_size=30),
