@@ -1,0 +1,82 @@
+"""Two server processes on one PostgreSQL, with Redis for hints and without."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from chat.errors import Close
+from chat.models import Token
+from chat.services import tokens
+from tests.conftest import MakeServer
+from tests.support import Client, Server, databases
+
+SENT = 50
+
+
+@pytest.fixture(scope="module", params=["redis", "no redis"])
+def pair(
+    request: pytest.FixtureRequest, new_server: MakeServer, postgres_server_url: str
+) -> Iterator[tuple[Server, Server]]:
+    url = databases.new_database(postgres_server_url)
+    env = {"REDIS_URL": request.getfixturevalue("redis_url") if request.param == "redis" else ""}
+    with (
+        new_server("daphne", database_url=url, env=env) as first,
+        new_server("uvicorn", database_url=url, env=env) as second,
+    ):
+        yield first, second
+
+
+@pytest.fixture
+async def here_and_there(pair: tuple[Server, Server]) -> AsyncIterator[tuple[Client, Client, str]]:
+    """Alice on one process, Bob on the other, both in one room."""
+    room = pair[0].room()
+    clients = []
+    for server, name in zip(pair, ("alice", "bob"), strict=True):
+        person = pair[0].person(name)
+        clients.append(await Client.open(server.ws, token=person.token))
+        clients[-1].person = person
+        await clients[-1].join(room)
+    yield clients[0], clients[1], room
+    for client in clients:
+        await client.drop()
+
+
+async def test_members_in_another_process_get_every_message_in_order(
+    here_and_there: tuple[Client, Client, str], request: pytest.FixtureRequest
+) -> None:
+    alice, bob, room = here_and_there
+    for number in range(SENT):
+        await (alice if number % 2 else bob).say(room, str(number))
+    began = time.monotonic()
+    await asyncio.gather(*(client.gets_upto(room, SENT) for client in here_and_there[:2]))
+    waited = time.monotonic() - began
+    assert alice.seqs(room) == bob.seqs(room) == list(range(1, SENT + 1))
+    assert alice.bodies(room) == bob.bodies(room) == [str(number) for number in range(SENT)]
+    # Without a hint, the look at all heads once a second finds what is new.
+    assert waited < 3, request.node.name
+
+
+async def test_a_token_revoked_by_a_command_closes_sockets_in_every_process(
+    here_and_there: tuple[Client, Client, str], pair: tuple[Server, Server]
+) -> None:
+    alice, bob, _ = here_and_there
+
+    def revoke() -> None:
+        for token in Token.objects.filter(user__in=[alice.person.id, bob.person.id]):
+            tokens.revoke(token)
+
+    pair[0].django(revoke)
+    closed = await asyncio.gather(alice.closed(), bob.closed())
+    assert closed == [Close.SESSION_ENDED] * 2
+
+
+@pytest.mark.parametrize("pair", ["redis"], indirect=True)
+async def test_typing_is_seen_in_another_process(here_and_there: tuple[Client, Client, str]) -> None:
+    alice, bob, room = here_and_there
+    await alice.call("typing", {"room": room})
+    seen = await bob.expect("typing")
+    assert seen["data"]["user"]["id"] == alice.person.id
