@@ -388,8 +388,8 @@ class Hub:
 
     def _sweep_pause(self) -> float:
         """Once a second, or often enough for the shortest `ack_wait` of an open room."""
-        shortest = min((room.ack_wait for room in self.rooms.values() if room.restless), default=POLL)
-        return min(POLL, max(0.05, shortest / 4))
+        shortest = min((room.ack_wait / 4 for room in self.rooms.values() if room.restless), default=POLL)
+        return min(POLL, max(0.05, shortest))
 
     # -- Events without history
 

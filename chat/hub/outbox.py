@@ -132,7 +132,7 @@ class Outbox:
 
     def _peer_gone(self) -> None:
         """The server can't send; its disconnect event follows."""
-        logger.debug("a connection is gone", exc_info=True)
+        logger.debug("a connection is gone", exc_info=True)  # noqa: LOG014 (it is being handled)
         self.discard()
 
     def _check_stall(self) -> None:

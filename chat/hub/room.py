@@ -65,6 +65,7 @@ class Room:
         self._told = Lowest(0, 0)
         self._told_at = -PAUSE
         self._came_or_went: dict[int, tuple[str, str]] = {}  # user: name and state
+        self._presence_at = -PAUSE
         self._typing: set[int] = set()  # since `_typing_at`
         self._typing_at = -PAUSE
 
@@ -275,13 +276,13 @@ class Room:
         self.tell(Lowest(seen.received, seen.read))
 
     def sweep(self, now: float) -> None:
-        """Once a second: redeliver what waits, tell receipts and who came and went."""
+        """About once a second: redeliver what waits, tell receipts and who came and went."""
         self._pages.clear()
         if self.restless:
             waiting = [position.sweep(now) for position in list(self.positions.values())]
             self.restless = any(waiting)
         self.tell(self._lowest)
-        self._tell_presence()
+        self._tell_presence(now)
 
     def tell(self, lowest: Lowest) -> None:
         """Receipts: the lowest cursors of all members, when they rose, at most once a second."""
@@ -295,9 +296,10 @@ class Room:
     def receipts(self) -> dict[str, Any]:
         return {"room": self.slug, "received_by_all": self._lowest.received, "read_by_all": self._lowest.read}
 
-    def _tell_presence(self) -> None:
-        if not self._came_or_went:
+    def _tell_presence(self, now: float) -> None:
+        if not self._came_or_went or now - self._presence_at < PAUSE:
             return
+        self._presence_at = now
         changed = list(islice(self._came_or_went.items(), CHANGES))
         for user, _ in changed:
             del self._came_or_went[user]
