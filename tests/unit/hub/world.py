@@ -93,6 +93,8 @@ class Database:
         self.members: dict[int, Row] = {}
         self.gate = asyncio.Event()  #: closed, it holds up what `held` names
         self.held: Any = None
+        self.watch: Callable[[Any], None] = lambda function: None
+        self.control_first = 1
         self.banned: dict[int, str] = {}
         self.lost: dict[int, EventError] = {}  #: people whose rights are gone
         self._answers: dict[Any, Callable[..., Any]] = {
@@ -116,6 +118,7 @@ class Database:
 
     async def call(self, function: Callable[..., Any], *args: Any) -> Any:
         await asyncio.sleep(self.random.uniform(0, self.delay / 2))
+        self.watch(function)
         if self.down:
             raise OperationalError("the database is down")
         answer = self._answers.get(function, lambda *_: None)(*args)
@@ -145,7 +148,7 @@ class Database:
 
     def _read(self, room: int, after: int, upto: int, limit: int = log.PAGE) -> list[Entry]:
         self.reads += 1
-        start = max(after, self.first - 1 if room == 1 else 0)
+        start = max(after, (self.first if room == 1 else self.control_first) - 1)
         found = self._entries(room)[start : max(start, upto)][:limit]
         if found and self.random.random() < self.shorten:
             return found[: self.random.randrange(len(found))]
@@ -156,7 +159,9 @@ class Database:
 
     def _state(self, namespace: str, slug: str) -> log.RoomState | None:
         if (namespace, slug) == door.CONTROL:
-            return log.RoomState(2, *door.CONTROL, len(self.control), 1, "e1", "ordered", 30.0, 5)
+            return log.RoomState(
+                2, *door.CONTROL, len(self.control), self.control_first, "e1", "ordered", 30.0, 5
+            )
         return log.RoomState(
             1, "chat", ROOM, self.head, self.first, self.epoch, self.ordering, self.ack_wait, self.max_deliver
         )
@@ -165,7 +170,7 @@ class Database:
         lowest = min((row.received for row in self.members.values()), default=0)
         read = min((row.read for row in self.members.values()), default=0)
         here = log.Heads(self.head, self.first, self.epoch, lowest, read)
-        return {1: here, 2: log.Heads(len(self.control), 1, "e1", 0, 0)}
+        return {1: here, 2: log.Heads(len(self.control), self.control_first, "e1", 0, 0)}
 
     def _seat(self, user: int) -> rooms.Seat | EventError | None:
         if user in self.banned:
