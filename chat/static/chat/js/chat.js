@@ -4,48 +4,12 @@
  * `people` (who is here, who types, of the Room in `detail`).
  */
 
+import { History } from "./history.js";
 import { Received } from "./received.js";
-import { Timeline } from "./timeline.js";
+import { Room } from "./room.js";
 
-const PAGE = 50;
 const RESUME_AT_MOST = 1_000; // entries; a device further behind reads on from the person's cursor
-const TYPING_LAPSES = 6_000;
 const READ_EVERY = 1_000;
-
-export class Room {
-  here = [];
-  hereCount = 0;
-  typing = new Map(); // id → {name, timer}
-  receivedByAll = 0;
-  readByAll = 0;
-  joined = false;
-  error = null; // why it could not be joined
-  unread = 0;
-  mentions = 0;
-  read = 0;
-  counted = 0; // entries up to here are in `unread` already
-
-  constructor(info, me) {
-    this.slug = info.room;
-    this.info = info;
-    this.timeline = new Timeline({ me, ordered: info.ordering !== "unordered" });
-    this.refresh(info);
-  }
-
-  get member() {
-    return this.info.member;
-  }
-
-  /** Takes the server's numbers, unless this page is ahead of them. */
-  refresh(info) {
-    this.info = { ...this.info, ...info };
-    if (info.head < this.counted || (this.read && this.read >= info.head)) return;
-    this.counted = info.head;
-    this.unread = info.unread;
-    this.mentions = info.mentions;
-    this.read = Math.max(this.read, info.read ?? 0);
-  }
-}
 
 export class Chat extends EventTarget {
   rooms = new Map();
@@ -67,6 +31,10 @@ export class Chat extends EventTarget {
     this.#memory = memory;
     this.#channel = channel;
     this.#received = new Received((data) => this.#tellReceived(data));
+    this.history = new History(
+      (event, data) => socket.call(event, data),
+      (room) => this.#changed(room),
+    );
     for (const info of rooms) this.#know(info);
     this.#listen();
   }
@@ -140,7 +108,7 @@ export class Chat extends EventTarget {
     for (const room of this.rooms.values()) room.joined = false;
     if (!up) return;
     if (this.open?.member) this.#join(this.open);
-    else if (this.open) this.#fill(this.open);
+    else if (this.open) this.history.fill(this.open);
     for (const room of this.rooms.values()) if (room.member && room !== this.open) this.#join(room);
     this.refresh().catch(() => {}); // lost again: the next connection asks again
   }
@@ -174,10 +142,9 @@ export class Chat extends EventTarget {
     }
     room.here = ack.here;
     room.hereCount = ack.here_count;
-    room.receivedByAll = ack.received_by_all ?? room.receivedByAll;
-    room.readByAll = ack.read_by_all ?? room.readByAll;
+    room.receipts(ack);
     if (!room.member) room.refresh({ ...room.info, member: true, head: ack.head, unread: 0, mentions: 0 });
-    if (room === this.open) this.#fill(room);
+    if (room === this.open) this.history.fill(room);
     if (room.read > (room.info.read ?? 0)) this.#tellRead(room);
     this.#say("rooms");
     this.#say("people", room);
@@ -218,24 +185,17 @@ export class Chat extends EventTarget {
 
   /** → whether the list of rooms looks different now. */
   #note(room, entry) {
-    const { data, from } = entry;
-    if (entry.event === "notice") return this.#notice(room, data);
+    if (entry.event === "notice") return this.#notice(room, entry.data);
     if (entry.event !== "message") return false;
-    this.#untype(room, from.id);
-    if (entry.seq <= room.counted) return false;
-    room.counted = entry.seq;
-    if (from.id === this.#me.id) return false;
-    room.unread += 1;
-    const mentioned = data.mentions?.some((user) => user.id === this.#me.id) ?? false;
-    if (mentioned) room.mentions += 1;
-    this.#say("message", { room, entry, mentioned });
-    return true;
+    if (room.untype(entry.from.id)) this.#say("people", room);
+    const { news, mentioned } = room.count(entry);
+    if (news) this.#say("message", { room, entry, mentioned });
+    return news;
   }
 
-  #notice(room, { act, user, name, topic }) {
-    if (act === "update") room.info = { ...room.info, ...(name && { name }), ...(topic !== undefined && { topic }) };
-    if (act === "close") room.info = { ...room.info, closed: true };
-    if (["quit", "kick", "ban"].includes(act) && user?.id === this.#me.id) this.#gone(room);
+  #notice(room, data) {
+    room.note(data);
+    if (["quit", "kick", "ban"].includes(data.act) && data.user?.id === this.#me.id) this.#gone(room);
     return true;
   }
 
@@ -262,37 +222,19 @@ export class Chat extends EventTarget {
     this.refresh().catch(() => {});
   }
 
-  #receipts(room, { received_by_all, read_by_all }) {
-    room.receivedByAll = received_by_all;
-    room.readByAll = read_by_all;
+  #receipts(room, data) {
+    room.receipts(data);
     this.#changed(room);
   }
 
   #types(room, user) {
     if (user.id === this.#me.id) return;
-    clearTimeout(room.typing.get(user.id)?.timer);
-    const timer = setTimeout(() => this.#untype(room, user.id), TYPING_LAPSES);
-    room.typing.set(user.id, { name: user.name, timer });
-    this.#say("people", room);
-  }
-
-  #untype(room, id) {
-    if (!room.typing.has(id)) return;
-    clearTimeout(room.typing.get(id).timer);
-    room.typing.delete(id);
+    room.types(user, () => this.#say("people", room));
     this.#say("people", room);
   }
 
   #presence(room, changes) {
-    for (const { user, state } of changes) {
-      const others = room.here.filter((each) => each.id !== user.id);
-      const was = others.length < room.here.length;
-      const is = state === "online";
-      const counted = was || room.hereCount > room.here.length; // `here` names the first hundred
-      if (is && !was) room.hereCount += 1;
-      if (!is && counted) room.hereCount -= 1;
-      room.here = is ? [...others, user] : others;
-    }
+    room.presence(changes);
     this.#say("people", room);
   }
 
@@ -308,48 +250,8 @@ export class Chat extends EventTarget {
       room.timeline.start({ seq, client_id }, page.epoch);
       room.timeline.merge(page, { before: page.cursor + 1 });
     }
-    this.#fill(room);
+    this.history.fill(room);
     return room;
-  }
-
-  /** A first page, where there is none. Of one's own room it lies below where the join begins. */
-  async #fill(room) {
-    await room.loading?.catch(() => {}); // asked for before the join, it may be of no use
-    const { older, rows, position } = room.timeline;
-    if (older && rows.length < PAGE && (position || !room.member)) this.loadOlder(room).catch(() => {});
-  }
-
-  loadOlder(room) {
-    const { rows, position } = room.timeline;
-    return this.#load(room, { before: rows[0]?.seq ?? (position ? position.seq + 1 : undefined) });
-  }
-
-  loadNewer(room) {
-    return this.#load(room, { after: room.timeline.rows.at(-1).seq });
-  }
-
-  /** Leaves the past behind: the newest page alone. */
-  async loadNewest(room) {
-    await room.loading?.catch(() => {});
-    await this.#load(room, {});
-  }
-
-  #load(room, bounds) {
-    room.loading ??= this.#page(room, bounds).finally(() => (room.loading = null));
-    return room.loading;
-  }
-
-  async #page(room, bounds) {
-    const { timeline } = room;
-    const { epoch } = timeline;
-    timeline.expect();
-    try {
-      const page = await this.#socket.call("history", { room: room.slug, limit: PAGE, ...bounds });
-      if (timeline.epoch === epoch) timeline.merge(page, bounds);
-    } finally {
-      timeline.forget();
-    }
-    this.#changed(room);
   }
 
   join(room) {
@@ -378,12 +280,6 @@ export class Chat extends EventTarget {
     return this.#socket.call("who", { room: room.slug, seq });
   }
 
-  message(room, seq) {
-    return this.#socket
-      .call("history", { room: room.slug, after: seq - 1, before: seq + 1, limit: 1 })
-      .then((page) => page.messages[0]);
-  }
-
   type(room) {
     this.#socket.emit("typing", { room: room.slug });
   }
@@ -406,10 +302,7 @@ export class Chat extends EventTarget {
   }
 
   #wasRead(room, seq) {
-    if (!room || seq < room.read) return;
-    room.read = seq;
-    room.counted = Math.max(room.counted, seq);
-    room.unread = room.mentions = 0;
+    room?.wasRead(seq);
     this.#say("rooms");
   }
 

@@ -127,7 +127,7 @@ class MessageList extends HTMLElement {
     if (near || this.#quotes.has(seq)) return near ?? this.#quotes.get(seq);
     const { room } = this;
     this.#quotes.set(seq, undefined);
-    chat.message(room, seq).then(
+    chat.history.one(room, seq).then(
       (message) => {
         if (!message || room !== this.room) return;
         this.#quotes.set(seq, { ...message.data, from: message.from });
@@ -164,8 +164,8 @@ class MessageList extends HTMLElement {
     const { room } = this;
     if (room.loading || !this.checkVisibility()) return;
     const { older, atEnd, rows } = room.timeline;
-    if (older && rows.length && this.#fromTop() < NEAR) chat.loadOlder(room).catch(() => {});
-    else if (!atEnd && -this.scrollTop < NEAR) chat.loadNewer(room).catch(() => {});
+    if (older && rows.length && this.#fromTop() < NEAR) chat.history.older(room).catch(() => {});
+    else if (!atEnd && -this.scrollTop < NEAR) chat.history.newer(room).catch(() => {});
   }
 
   #came(room) {
@@ -178,7 +178,7 @@ class MessageList extends HTMLElement {
   }
 
   async #toNewest() {
-    if (!this.room.timeline.atEnd) await chat.loadNewest(this.room).catch(() => {});
+    if (!this.room.timeline.atEnd) await chat.history.newest(this.room).catch(() => {});
     this.scrollTop = 0;
     this.#news = 0;
     this.#showJump();
