@@ -27,6 +27,8 @@ WORDS = {
     "earlier": _("an earlier message"),
     "refused": _("Not sent: {reason}"),
     "change_refused": _("Not changed: {reason}"),
+    "disconnected_reason": _("There is no connection. Try again when you are online."),
+    "too_large_reason": _("This is too long to send."),
     "muted_until": _("you are muted in this room until {until}"),
     "banned_until": _("you are banned until {until}"),
     "reference": _("{reason} (reference {reference})"),

@@ -142,6 +142,26 @@ async def test_two_people_on_one_browser_do_not_mix(own_server: Server, open_bro
     await again.sees("from bob", "from alice")
 
 
+async def test_a_page_whose_person_was_replaced_by_another_speaks_for_nobody_else(
+    own_server: Server, open_browser: OpenWindow
+) -> None:
+    server = own_server
+    alice, bob = server.person("alice"), server.person("bob")
+    room = server.room("tea", [alice, bob])
+    window = await (await open_browser(alice, server=server)).enters(room)
+    server.kill()
+    await window.writes("from alice")
+    await expect(window.state).to_have_text("offline: 1 message waiting")
+    name, value = server.cookie(bob).split("=", 1)
+    await window.page.context.add_cookies([{"name": name, "value": value, "url": server.origin}])
+    server.start()
+    await expect(window.page.get_by_role("button", name=bob.name)).to_be_visible()
+    await window.is_online()
+    await window.writes("from bob")
+    await window.sees_mark("from bob", "stored")
+    assert await window.bodies() == ["from bob"]
+
+
 async def test_a_refused_message_says_why_and_can_be_discarded(
     site: Server, open_browser: OpenWindow
 ) -> None:

@@ -26,8 +26,8 @@ class Wire {
   says(...packets) {
     this.onmessage({ data: packets.map((packet) => JSON.stringify(packet)).join("\n") });
   }
-  welcomes() {
-    this.says({ event: "connect", data: { sid: "s", namespace: "/chat", user: { id: 1, name: "alice" } } });
+  welcomes(id = 1) {
+    this.says({ event: "connect", data: { sid: "s", namespace: "/chat", user: { id, name: "alice" } } });
   }
   breaks(code = 1006) {
     this.onclose({ code });
@@ -40,7 +40,7 @@ let states;
 beforeEach(() => {
   mock.timers.enable({ apis: ["setTimeout", "Date"] });
   Wire.opened = [];
-  socket = new Socket("ws://test/ws/chat/", { WebSocket: Wire });
+  socket = new Socket("ws://test/ws/chat/", { user: 1, WebSocket: Wire });
   states = [];
   socket.addEventListener("state", ({ detail }) => states.push(detail));
 });
@@ -185,6 +185,17 @@ test("a person who was ended may come back by hand", () => {
   mock.timers.tick(1_000);
   Wire.last.welcomes();
   assert.equal(socket.state, "online");
+});
+
+test("a page whose person signed out elsewhere speaks for nobody else", () => {
+  online();
+  Wire.last.breaks();
+  mock.timers.tick(1_000);
+  Wire.last.welcomes(2);
+  mock.timers.tick(60_000);
+  assert.equal(socket.state, "ended");
+  assert.equal(socket.reason.code, "other_user");
+  assert.equal(Wire.opened.length, 2);
 });
 
 test("a connection that never says connect is given up", () => {

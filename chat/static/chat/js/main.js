@@ -48,6 +48,9 @@ addEventListener("click", (event) => {
 });
 addEventListener("popstate", () => show(slugOf(new URL(location.href))));
 
+// Somebody else signed in from another tab: this page is not theirs.
+socket.addEventListener("state", () => socket.reason?.code === "other_user" && location.reload());
+
 // A page that comes back from the background, or a network that does, asks its connection first.
 addEventListener("online", () => socket.wake());
 addEventListener("offline", () => socket.wake());

@@ -12,7 +12,7 @@ const me = { id: page.user.id, name: page.user.name };
 const channel = new BroadcastChannel(`chatsite-${me.id}`);
 
 export const memory = new Memory(me.id, localStorage);
-export const socket = new Socket(`${location.origin.replace(/^http/, "ws")}/ws/chat/`);
+export const socket = new Socket(`${location.origin.replace(/^http/, "ws")}/ws/chat/`, { user: me.id });
 export const outbox = new Outbox({
   user: me.id,
   store: await openStore(),

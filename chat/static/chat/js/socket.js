@@ -48,6 +48,7 @@ export class Socket extends EventTarget {
   reason = null;
 
   #url;
+  #user;
   #WebSocket;
   #ws = null;
   #calls = new Map(); // id → {answer, at}
@@ -56,9 +57,11 @@ export class Socket extends EventTarget {
   #attempt = 0;
   #timers = {};
 
-  constructor(url, { WebSocket = globalThis.WebSocket } = {}) {
+  /** `user` is the id of whom this page is for: their writes go out as nobody else's. */
+  constructor(url, { user, WebSocket = globalThis.WebSocket } = {}) {
     super();
     this.#url = url;
+    this.#user = user;
     this.#WebSocket = WebSocket;
   }
 
@@ -164,15 +167,23 @@ export class Socket extends EventTarget {
       this.#calls.delete(packet.ack);
       call?.answer(packet.error && new Refused(packet.error), packet.data);
     } else if (packet.event === "connect") {
-      this.hello = packet.data;
-      this.#start("settled", SETTLED_AFTER, () => (this.#attempt = 0));
-      this.#set("online");
+      this.#connected(packet.data);
     } else if ("event" in packet) {
       this.#dispatch("event", packet);
       if ("id" in packet) this.#post(JSON.stringify({ ack: packet.id, data: null }));
     } else if (packet.error) {
       this.reason = packet.error;
     }
+  }
+
+  #connected(hello) {
+    if (hello.user.id !== this.#user) {
+      this.reason = { code: "other_user", message: "Somebody else has signed in." };
+      return this.#lost(4509);
+    }
+    this.hello = hello;
+    this.#start("settled", SETTLED_AFTER, () => (this.#attempt = 0));
+    this.#set("online");
   }
 
   // Life. A browser can't see the server's pings and a dead network closes nothing, so silence

@@ -17,6 +17,7 @@ export class DiskStore {
     };
     const store = new DiskStore();
     store.#db = await settled(request);
+    store.#db.onversionchange = () => store.#db.close(); // or a newer page could not open it
     return store;
   }
 

@@ -13,6 +13,7 @@ export function count(key, n) {
 
 /** Why the server refused something, for the person whose it was. */
 export function reasonOf({ code, message, until, reference }) {
+  if (`${code}_reason` in words) return say(`${code}_reason`);
   if (until && `${code}_until` in words) return say(`${code}_until`, { until: momentOf(until) });
   return reference ? say("reference", { reason: message, reference }) : message;
 }
