@@ -321,43 +321,28 @@ def test_waiting_for_the_journal_in_synchronous_code_is_refused(
 
 
 @on_postgres
-def test_a_room_that_someone_holds_does_not_hold_up_the_others(make_room: MakeRoom, alice: User) -> None:
+def test_a_room_that_someone_holds_does_not_hold_up_the_others(
+    make_room: MakeRoom, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "LOCK_TIMEOUT_MS", 30_000)
     free, busy = make_room(), make_room()
+    with held_room(busy) as end:
 
-    async def scenario() -> list[str]:
-        order: list[str] = []
-        waiting = []
-        for name, where in (("busy", busy), ("free", free), ("busy", busy)):
-            answer = asyncio.ensure_future(door.submit(draft(where, alice)))  # type: ignore[arg-type]
-            answer.add_done_callback(lambda done, name=name: order.append(f"{name} {code(result(done))}"))
-            waiting.append(answer)
-        await asyncio.gather(*waiting, return_exceptions=True)
-        await asyncio.sleep(0)
-        return order
+        async def scenario() -> list[str]:
+            behind = [door.submit(draft(where, alice)) for where in (busy, free, busy)]
+            answer = await behind[1]  # of the same batch, while its other room is still held
+            assert not behind[0].done()
+            end.set()
+            return codes([answer, await behind[0], await behind[2]])
 
-    with held_room(busy):
-        assert asyncio.run(scenario()) == ["free ok", "busy unavailable", "busy unavailable"]
-    assert codes(send(draft(busy, alice))) == ["ok"]
-
-
-def result(done: Any) -> Any:
-    return done.exception() or done.result()
+        assert asyncio.run(scenario()) == ["ok"] * 3
 
 
 @on_postgres
-def test_a_room_that_is_let_go_soon_is_waited_for(
-    room: Room, alice: User, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(journals, "LOCK_TIMEOUT_MS", 10_000)
-    with held_room(room) as end:
-
-        async def scenario() -> list[str]:
-            answers = asyncio.ensure_future(submit(draft(room, alice)))
-            await asyncio.to_thread(wait_until_someone_waits_for_a_lock)
-            end.set()
-            return codes(await answers)
-
-        assert asyncio.run(scenario()) == ["ok"]
+def test_a_room_that_is_held_for_too_long_is_unavailable(room: Room, alice: User, bob: User) -> None:
+    with held_room(room):
+        assert codes(send(draft(room, alice), draft(room, bob))) == ["unavailable"] * 2
+    assert codes(send(draft(room, alice))) == ["ok"]
 
 
 @on_postgres
