@@ -324,6 +324,17 @@ test("all pages of the list are read, new rooms are joined, rooms that are gone 
   assert.equal(line.asked.filter((ask) => ask.event === "join" && ask.data.room === "new").length, 1);
 });
 
+test("a room made while the list was on its way stays", async () => {
+  const chat = chatWith(info("a"));
+  line.goes(true);
+  const made = chat.create({ room: "new" });
+  line.answers("room:create", info("new"));
+  await made;
+  line.answers("rooms", { rooms: [info("a")], more: false });
+  await turn();
+  assert.deepEqual([...chat.rooms.keys()], ["a", "new"]);
+});
+
 test("a member who was removed is shown the room from outside", async () => {
   const chat = chatWith(info("a"));
   chat.show("a");

@@ -75,18 +75,18 @@ export class Chat extends EventTarget {
   }
 
   async refresh() {
-    const seen = new Set();
+    const gone = new Set(this.rooms.values()); // but not what is made meanwhile
     let after;
     do {
       const reply = await this.#socket.call("rooms", after ? { after, limit: 100 } : { limit: 100 });
       for (const info of reply.rooms) {
         const room = this.#know(info);
-        seen.add(room.slug);
+        gone.delete(room);
         if (room.member && !room.joined) this.#join(room);
       }
       after = reply.more ? reply.next : null;
     } while (after);
-    for (const room of this.rooms.values()) if (!seen.has(room.slug)) this.#gone(room);
+    for (const room of gone) this.#gone(room);
     this.#say("rooms");
   }
 
