@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import json
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import count
@@ -21,8 +22,6 @@ from chat.delivery.entries import SYSTEM, Draft, Entry, Receipt
 from chat.delivery.journal import journal
 from chat.errors import EventError
 from chat.models import DeadLetter, Membership, Message, Room
-
-__all__ = ["Role"]
 
 Role = Membership.Role
 Answer = Receipt | BaseException
@@ -64,12 +63,12 @@ async def submit(*drafts: Draft) -> list[Answer]:
     return await asyncio.gather(*(door.submit(each) for each in drafts), return_exceptions=True)
 
 
-def codes(answers: list[Answer]) -> list[str]:
+def codes(answers: Iterable[Any]) -> list[str]:
     """For each answer `ok`, `duplicate` or the code of its error."""
     return [code(answer) for answer in answers]
 
 
-def code(answer: Answer) -> str:
+def code(answer: Any) -> str:
     if isinstance(answer, EventError):
         return answer.code
     assert isinstance(answer, Receipt), answer
@@ -186,3 +185,19 @@ def execute(sql: str, *params: Any) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         return cursor.fetchall() if cursor.description else []
+
+
+def wait_until_someone_waits_for_a_lock() -> int:
+    """Returns who, as a process of PostgreSQL's. Asks on a connection of its own thread."""
+    deadline = time.monotonic() + 10
+    try:
+        while time.monotonic() < deadline:
+            waiting = execute(
+                "SELECT pid FROM pg_stat_activity"
+                " WHERE wait_event_type = 'Lock' AND datname = current_database()"
+            )
+            if waiting:
+                return int(waiting[0][0])
+    finally:
+        connection.close()
+    raise AssertionError("nobody waits")

@@ -45,16 +45,17 @@ def test_the_readers_and_the_polls_connections_are_durable() -> None:
     together = threading.Barrier(pools.READERS)
 
     def look() -> Any:
-        together.wait(10)  # so that each reader does it
         found = settings_of_a_connection()
         connection.close()
         return found
 
+    def look_together() -> Any:
+        together.wait(10)  # so that each reader does it
+        return look()
+
     async def scenario() -> list[Any]:
-        return [
-            await pools.poll(lambda: (settings_of_a_connection(), connection.close())[0]),
-            *await asyncio.gather(*(pools.read(look) for _ in range(pools.READERS))),
-        ]
+        readers = (pools.read(look_together) for _ in range(pools.READERS))
+        return [await pools.poll(look), *await asyncio.gather(*readers)]
 
     assert asyncio.run(scenario()) == [durable()] * (1 + pools.READERS)
 

@@ -43,8 +43,8 @@ from .support import (
     say,
     send,
     submit,
+    wait_until_someone_waits_for_a_lock,
 )
-from .waits import wait_until_someone_waits_for_a_lock
 from .wire import LosingAnswers
 
 # A batch
@@ -242,7 +242,7 @@ def test_what_waits_for_the_writer_is_bounded(room: Room, alice: User) -> None:
         lane = Lane()
         drafts = [draft(room, alice, large, lane=lane, number=number) for number in range(66)]
         waiting = [door.submit(each) for each in drafts]
-        full = codes([each.exception() for each in waiting if each.done()])  # type: ignore[list-item]
+        full = codes([each.exception() for each in waiting if each.done()])
         gate.set()
         await blocked
         answers = codes(await asyncio.gather(*waiting, return_exceptions=True))
@@ -278,8 +278,12 @@ def test_the_writer_survives_a_bug(room: Room, alice: User, monkeypatch: pytest.
 def test_the_writer_survives_a_loop_that_ended_before_its_answer(room: Room, alice: User) -> None:
     begun, gate = threading.Event(), threading.Event()
 
+    def block() -> None:
+        begun.set()
+        gate.wait(30)
+
     async def leave() -> None:
-        asyncio.ensure_future(in_writer(lambda: begun.set() or gate.wait(30)))
+        asyncio.ensure_future(in_writer(block))
         door.submit(draft(room, alice, "unanswered"))
         await asyncio.to_thread(begun.wait, 10)
 

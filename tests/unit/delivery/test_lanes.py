@@ -74,7 +74,7 @@ def test_what_finds_the_door_full_holds_back_what_follows(room: Room, alice: Use
     async def scenario() -> list[Answer]:
         with bounded_to(0):
             full = door.submit(one)
-        return await asyncio.gather(full, door.submit(two), return_exceptions=True)
+        return list(await asyncio.gather(full, door.submit(two), return_exceptions=True))
 
     assert codes(asyncio.run(scenario())) == ["unavailable"] * 2
     assert codes(send(again(one, 3), again(two, 4))) == ["ok"] * 2
