@@ -18,7 +18,7 @@ lint: .venv/tests ## style, types, layers
 	@$(BIN)/python -m ruff check --quiet .
 	@$(BIN)/python -m ruff format --quiet --check --diff .
 	@$(BIN)/python -m mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 format: .venv/tests ## let ruff put the style right
 	@$(BIN)/python -m ruff check --quiet --fix .
