@@ -343,6 +343,22 @@ def test_a_room_that_someone_holds_does_not_hold_up_the_others(
 
 
 @on_postgres
+def test_a_room_that_is_let_go_soon_is_waited_for(
+    room: Room, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journals, "LOCK_TIMEOUT_MS", 30_000)
+    with held_room(room) as end:
+
+        async def scenario() -> list[str]:
+            answers = asyncio.ensure_future(submit(draft(room, alice)))
+            await asyncio.to_thread(wait_until_someone_waits_for_a_lock)
+            end.set()
+            return codes(await answers)
+
+        assert asyncio.run(scenario()) == ["ok"]
+
+
+@on_postgres
 def test_a_room_that_is_held_for_too_long_is_unavailable(room: Room, alice: User, bob: User) -> None:
     with held_room(room):
         assert codes(send(draft(room, alice), draft(room, bob))) == ["unavailable"] * 2
