@@ -215,7 +215,8 @@ def test_run_fills_a_new_database_serves_and_keeps_the_data(tmp_path: Path, free
 
 def test_run_without_debug_makes_no_people_and_serves_hashed_files(tmp_path: Path, free_port: int) -> None:
     database = tmp_path / "db.sqlite3"
-    with running(database, free_port, DEBUG="0", SECRET_KEY="x") as printed:
+    static = str(tmp_path / "static")
+    with running(database, free_port, DEBUG="0", SECRET_KEY="x", STATIC_ROOT=static) as printed:
         page = get(free_port, "/accounts/login/")
         assert page.status == 200
         style = re.search(r'href="(/static/[^"]+\.[0-9a-f]{12}\.css)"', page.read().decode())
