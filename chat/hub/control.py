@@ -26,7 +26,6 @@ class Control:
             "recheck": self._recheck,
             "reseat": self._reseat,
             "added": self._added,
-            "emit": self._emit,
         }
 
     def obey(self, data: dict[str, Any]) -> None:
@@ -55,8 +54,5 @@ class Control:
 
     def _added(self, user: int, namespace: str, room: str) -> None:
         """A person became a member without asking."""
-        self._hub.emit_here(namespace, "room:added", {"room": room}, user=user)
-
-    def _emit(self, **message: Any) -> None:
-        """An event from a process that has no hub."""
-        self._hub.emit_here(**message)
+        told = {"namespace": namespace, "event": "room:added", "data": {"room": room}, "user": user}
+        self._hub.emit_here(told)

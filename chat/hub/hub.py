@@ -354,7 +354,7 @@ class Hub:
     def _heard(self, hint: dict[str, Any]) -> None:
         """From another process. Only where to look; but for events, which have no history."""
         if "emit" in hint:
-            self.emit_here(**hint["emit"])
+            self.emit_here(hint["emit"])
         elif (room := self.rooms.get(hint["room"])) is not None:
             room.offer(hint["epoch"], hint["first"], hint["last"])
 
@@ -405,24 +405,18 @@ class Hub:
     ) -> None:
         """To the sockets of a room, of a person, or of the whole namespace, in every process."""
         message = {"namespace": namespace, "event": event, "data": data, "to": to, "user": user}
-        self.emit_here(**message, except_=except_)
+        self.emit_here(message, except_)
         self.hints.publish(hints.SITE, {"emit": message})
 
-    def emit_here(
-        self,
-        namespace: str,
-        event: str,
-        data: Any,
-        to: str | None = None,
-        user: int | None = None,
-        except_: Sequence[Any] = (),
-    ) -> None:
-        if to is not None:
-            if (room := self._by_key.get((namespace, to))) is not None:
+    def emit_here(self, message: dict[str, Any], except_: Sequence[Any] = ()) -> None:
+        """To this process's sockets; `message` has the names of what `emit` takes."""
+        namespace, event, data = message["namespace"], message["event"], message["data"]
+        if (slug := message.get("to")) is not None:
+            if (room := self._by_key.get((namespace, slug))) is not None:
                 room.emit(event, data, except_)
             return
-        sockets = self.sockets if user is None else self.sockets_of([user])
-        for socket in sockets:
+        user = message.get("user")
+        for socket in self.sockets if user is None else self.sockets_of([user]):
             # One that is not let in yet gets `connect` first.
             if socket.admitted and socket.namespace_path == namespace and socket not in except_:
                 socket.outbox.put(socket.outbox.wire.event(event, data))

@@ -16,7 +16,26 @@ def new_epoch() -> str:
     return secrets.token_hex(8)
 
 
-class Room(models.Model):
+class WithDelivery(models.Model):
+    """A row some of whose columns are written by `chat.delivery` alone: a stale `save()` would
+    write back an old value, so `save()` leaves them out of an update."""
+
+    DELIVERY_FIELDS: tuple[str, ...] = ()
+
+    class Meta:
+        abstract = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        if not self._state.adding and kwargs.get("update_fields") is None:
+            kwargs["update_fields"] = [
+                field.name
+                for field in self._meta.concrete_fields
+                if not field.primary_key and field.name not in self.DELIVERY_FIELDS
+            ]
+        super().save(*args, **kwargs)
+
+
+class Room(WithDelivery):
     """A log of entries with members.
 
     `head`, `messages`, `first` and `epoch` are written by `chat.delivery` alone: a stale
@@ -85,17 +104,8 @@ class Room(models.Model):
     def __str__(self) -> str:
         return f"{self.namespace}/{self.slug}"
 
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self._state.adding and kwargs.get("update_fields") is None:
-            kwargs["update_fields"] = [
-                field.name
-                for field in self._meta.concrete_fields
-                if not field.primary_key and field.name not in self.DELIVERY_FIELDS
-            ]
-        super().save(*args, **kwargs)
 
-
-class Membership(models.Model):
+class Membership(WithDelivery):
     """A person's place in a room: rights, and how far they have received and read.
 
     `received`, `acked`, `deliveries`, `read` and `read_messages` are written by
@@ -138,12 +148,3 @@ class Membership(models.Model):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.room}"
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        if not self._state.adding and kwargs.get("update_fields") is None:
-            kwargs["update_fields"] = [
-                field.name
-                for field in self._meta.concrete_fields
-                if not field.primary_key and field.name not in self.DELIVERY_FIELDS
-            ]
-        super().save(*args, **kwargs)
