@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ACK_TIMEOUT = 10.0  #: seconds that a client has to answer an event sent with `ack=True`
 CLOSE_TIMEOUT = 10.0  #: seconds that it has to take what is left and answer the close
+LANES = 2000  #: rooms whose order of writes a socket keeps before it forgets the idle ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +184,12 @@ class Socket:
                 waiting.set_exception(ConnectionResetError("the socket closed before it answered"))
 
     def lane(self, room: str) -> door.Lane:
+        """This socket's order of writes in the room."""
         lane = self.lanes.get(room)
         if lane is None:
+            if len(self.lanes) >= LANES and self.in_work <= 1:
+                # Nothing is on its way, so one that holds nothing back is as good as a new one.
+                self.lanes = {name: each for name, each in self.lanes.items() if each.behind is not None}
             lane = self.lanes[room] = door.Lane()
         return lane
 

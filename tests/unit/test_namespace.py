@@ -14,6 +14,7 @@ from chat.errors import EventError
 from chat.hub.outbox import Outbox
 from chat.middleware import Bucket, Buckets, RateLimit, Unlimited, authenticated, parse_rate, rate_limit
 from chat.namespace import Body, ClientId, Limit, Namespace, Next, Seq, Slug, Socket, after_answer, on
+from chat.namespace.sockets import LANES
 from chat.services.people import Rights
 from chat.wire.lines import lines
 from chat.wire.packets import Ack, Event
@@ -456,6 +457,16 @@ class TestMiddleware:
         guarded.socket.user = None
         with pytest.raises(EventError, match="unauthenticated"):
             await guarded.namespace.admit(guarded.socket)
+
+
+class TestLanes:
+    async def test_a_socket_forgets_the_lanes_that_hold_nothing_back(self) -> None:
+        socket = Connection(Probe()).socket
+        socket.lane("held").refuse("first", 1)
+        for number in range(LANES):
+            socket.lane(f"room-{number}")
+        assert len(socket.lanes) == 2
+        assert socket.lane("held").behind == "first"
 
 
 class TestRateLimit:
