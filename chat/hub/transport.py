@@ -13,6 +13,9 @@ from typing import Any
 
 HIGH_WATER = 256 * 1024
 LOOK_AGAIN = 0.05  # seconds
+#: Seconds that a client has to take what is left and answer a close. Daphne's own is one: it
+#: would cut slow clients before they have read why.
+FAREWELL = 10.0
 
 
 def paced(send: Any) -> Any:
@@ -20,6 +23,7 @@ def paced(send: Any) -> Any:
     transport = _twisted(send)
     if transport is None:
         return send
+    send.args[0].closeHandshakeTimeout = FAREWELL
 
     async def send_paced(message: dict[str, Any]) -> None:
         await send(message)
