@@ -51,3 +51,9 @@ def end_membership(room: Room, user: int, act: str, reason: str) -> None:
     person = {"id": user, "name": membership.user.username}
     about = {"act": act, "user": person, "reason": reason, "text": f"{person['name']} was removed."}
     door.write(Draft(room.namespace, room.slug, SYSTEM, uuid.uuid4().hex, "notice", extra=about))
+
+
+def fill(slug: str, sender: int, count: int, size: int = 1) -> None:
+    """Many messages at once, which no process is told of."""
+    body = "x" * size
+    door.write(*(Draft("chat", slug, sender, uuid.uuid4().hex, "message", body=body) for _ in range(count)))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import socket
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
@@ -63,8 +65,12 @@ class Client:
         cookie: str | None = None,
         origin: str | None = None,
         headers: dict[str, str] | None = None,
+        kernel_buffer: int | None = None,
     ) -> Client:
-        """Connects and waits for the first packet: `hello`, where the server lets it in."""
+        """Connects and waits for the first packet: `hello`, where the server lets it in.
+
+        With a small `kernel_buffer` the server soon notices a client that stops reading.
+        """
         sent = dict(headers or {})
         if token is not None:
             sent["Authorization"] = f"Bearer {token}"
@@ -72,6 +78,7 @@ class Client:
             sent["Cookie"] = cookie
         connection = await connect(
             f"{base}/ws/{namespace}/",
+            sock=None if kernel_buffer is None else connected(base, kernel_buffer),
             origin=origin,  # type: ignore[arg-type]
             additional_headers=sent,
             compression=None,
@@ -277,3 +284,11 @@ def matches(packet: Packet, match: dict[str, Any]) -> bool:
     data = packet.get("data")
     fields = {**(data if isinstance(data, dict) else {}), **packet}
     return all(name in fields and fields[name] == value for name, value in match.items())
+
+
+def connected(base: str, kernel_buffer: int) -> socket.socket:
+    url = urlsplit(base)
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, kernel_buffer)  # before it connects
+    connection.connect((url.hostname, url.port))
+    return connection
