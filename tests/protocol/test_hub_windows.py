@@ -110,7 +110,9 @@ async def test_a_client_that_stops_reading_holds_up_nobody_else_and_is_closed_at
 
 
 @pytest.mark.each_server
-@pytest.mark.shortened(hub__outbox__STALL=1.0, hub__outbox__LIMIT=64 * MB, hub__outbox__GRACE=0.5)
+@pytest.mark.shortened(
+    hub__outbox__STALL=1.0, hub__outbox__LIMIT=64 * MB, hub__outbox__GRACE=0.5, hub__transport__FAREWELL=1.0
+)
 async def test_a_client_that_takes_nothing_for_long_is_closed_and_resumes(
     server: Server, connect: Connect, alice: Client, slow: Client
 ) -> None:
@@ -132,7 +134,7 @@ async def test_a_client_that_takes_nothing_for_long_is_closed_and_resumes(
 
 
 @pytest.mark.each_server
-@pytest.mark.shortened()
+@pytest.mark.shortened(hub__outbox__GRACE=0.5)
 async def test_a_hundred_stalled_readers_of_a_busy_room_cost_little_memory(
     server: Server, connect: Connect, alice: Client
 ) -> None:
