@@ -146,7 +146,9 @@ def save(results: dict[str, dict[str, Result]]) -> None:
         for work, by_kind in results.items()
     }
     machine = {"cpus": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()}
-    RESULTS.write_text(json.dumps({"machine": machine, "results": figures}, indent=2) + "\n")
+    RESULTS.write_text(
+        json.dumps({"machine": machine, "results": figures}, indent=2, ensure_ascii=False) + "\n"
+    )
 
 
 if __name__ == "__main__":
