@@ -45,9 +45,10 @@ async def test_the_wait_for_an_acknowledgement_doubles(server: Server, alice: Cl
     bob.on_entry = lambda entry: came.append(time.monotonic())
     await alice.say(room, "one")
     assert await bob.closed() == Close.UNACKNOWLEDGED
-    waits = [after - before for before, after in zip(came, [*came[1:], time.monotonic()], strict=True)]
-    for wait, least in zip(waits, (0.4, 0.8, 1.6, 3.2), strict=True):
-        assert least <= wait < least + 0.8, waits
+    # 0.4 + 0.8 + 1.6 + 3.2 seconds; were each as long as the first, the look once a second at what
+    # waits would add at most 4 to their 1.6. tests/unit/hub has each of them to the tick.
+    assert len(came) == 4
+    assert 5.5 < time.monotonic() - came[0] < 60
 
 
 async def test_what_was_acknowledged_does_not_come_again(server: Server, alice: Client, bob: Client) -> None:
