@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from django.db import InterfaceError, OperationalError
+
 from chat.delivery import door
 from chat.delivery.entries import Draft, Receipt
 from chat.errors import EventError
@@ -195,6 +197,9 @@ class Namespace:
             return None if event.id is None else wire.ack(event.id, answer)
         except EventError as refusal:
             error = refusal
+        except (OperationalError, InterfaceError) as outage:
+            logger.warning("%s was refused for now: %s", self._where(event), outage)
+            error = EventError("unavailable", "the database can't be reached now")
         except Exception as failure:
             error = internal_error(self._where(event), failure)
         self._note(work, error)

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import pytest
+from django.db import OperationalError
 
 from chat.errors import EventError
 from chat.hub.outbox import Outbox
@@ -88,6 +89,10 @@ class Probe(Namespace):
     async def wait_anywhere(self, socket: Socket, name: str) -> None:
         self.entered.append(name)
         await self.gate(name)
+
+    @on("read")
+    async def read(self, socket: Socket) -> None:
+        raise OperationalError("the server closed the connection, as user postgres at 10.0.0.7")
 
     @on("crash")
     async def crash(self, socket: Socket) -> None:
@@ -223,6 +228,11 @@ class TestAnswers:
         probe.event("refuse", id=None)
         await probe.idle()
         assert probe.sent[0]["error"]["event"] == "refuse"
+
+    async def test_an_outage_of_the_database_is_a_refusal_for_now(self, probe: Connection) -> None:
+        error = await probe.call("read")
+        assert (error["code"], error["temporary"]) == ("unavailable", True)
+        assert "10.0.0.7" not in json.dumps(error)
 
     @pytest.mark.parametrize("event", ["crash", "crash directly", "unspeakable"])
     async def test_an_unforeseen_exception_tells_a_reference_and_the_log_the_rest(
