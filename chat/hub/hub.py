@@ -182,6 +182,8 @@ class Hub:
         joining = room.expect(socket)
         try:
             seat = await self._seat(key, socket.user.id)
+            if seat.epoch != room.epoch:
+                room.lose("its log was reset or restored")
             await room.reach(seat.head)
             reset = await self._is_foreign(room, seat, after, epoch, after_client_id)
             if joining.refusal is not None:

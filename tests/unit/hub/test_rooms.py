@@ -154,15 +154,30 @@ async def test_a_new_epoch_closes_the_sockets_and_their_resume_is_a_reset(world:
     world.say(1, 1, 1)
     alice = world.tab()
     before = await alice.join(after=0)
-    world.db.epoch = "restored"
+    await asyncio.sleep(0.1)
+    world.db.restore(3)
     await asyncio.sleep(1.1)
     assert alice.code == 4001
     assert alice.packets[-1]["error"]["code"] == "unavailable"
     back = world.tab()
     answer = await back.join(after=3, epoch=before["epoch"])
-    assert (answer["reset"], answer["epoch"]) == (True, "restored")
+    assert (answer["reset"], answer["epoch"]) == (True, "e2")
     await asyncio.sleep(1)
     assert back.seqs == [1, 2, 3]
+
+
+@in_a_world()
+async def test_a_join_finds_a_new_epoch_before_the_poll_does(world: World) -> None:
+    world.say(1, 1, 1)
+    alice, bob = world.tab(1), world.tab(2)
+    await alice.join(after=0)
+    await asyncio.sleep(0.1)
+    world.db.restore(3)
+    with pytest.raises(EventError) as refused:
+        await bob.join(after=0)
+    assert refused.value.code == "unavailable"
+    assert alice.socket.closed == 4001
+    assert (await bob.join(after=0))["epoch"] == "e2"
 
 
 @in_a_world()
@@ -182,8 +197,8 @@ async def test_a_head_that_went_back_closes_the_sockets(world: World) -> None:
 async def test_a_resume_on_another_entry_than_the_client_saw_is_a_reset(world: World) -> None:
     world.say(1, 1, 1)
     alice = world.tab()
-    assert "reset" not in await alice.join(after=2, after_client_id="c2")
-    assert "reset" not in await alice.join(after=0, after_client_id="c2")
+    assert "reset" not in await alice.join(after=2, after_client_id="e1c2")
+    assert "reset" not in await alice.join(after=0, after_client_id="e1c2")
     assert (await alice.join(after=2, after_client_id="another"))["reset"] is True
 
 
@@ -289,7 +304,7 @@ async def test_a_deleted_body_reaches_nobody_from_the_tail_or_from_a_page(world:
     world.say(0, kind="delete", target=1150)
     world.say(0, kind="delete", target=1201)
     for seq in (1150, 1201):  # as the journal does in the same transaction
-        world.db.log[seq - 1] = replace(world.db.log[seq - 1], data={"client_id": f"c{seq}", "deleted": {}})
+        world.db.log[seq - 1] = replace(world.db.log[seq - 1], data={"client_id": f"e1c{seq}", "deleted": {}})
     await late.join(after=1100)
     await asyncio.sleep(0.5)
     assert [late.last(seq)["data"].get("body") for seq in (1150, 1201)] == [None, None]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -38,21 +39,32 @@ others = st.one_of(
     st.tuples(st.just("leave"), places),
     st.tuples(st.just("drop"), places),
     st.tuples(st.just("outage"), st.floats(0.1, 5)),
+    st.tuples(st.just("restore"), st.integers(0, 20)),
 )
 steps = st.one_of(commits, commits, acknowledgements, others)
 pauses = st.sampled_from([0.0, 0.0, 0.001, 0.02, 0.02, 0.3, 1.1])
 stories = st.lists(st.tuples(steps, pauses), min_size=20, max_size=60)
 
 
-class WatchedTab(Tab):
-    """Fails the test as soon as it gets what it should not have got."""
+@dataclass
+class Kept:
+    """What a client keeps of a room from one connection to the next."""
 
-    def __init__(self, world: World, user: int, top: int = 0) -> None:
+    top: int = 0  #: all up to here has come
+    epoch: str | None = None
+    client_id: str | None = None  #: of the entry `top`
+
+
+class WatchedTab(Tab):
+    """Notes in `wrong` what it should not have got."""
+
+    def __init__(self, world: World, user: int, kept: Kept) -> None:
         super().__init__(world, user)
-        self.top = top  #: all up to here has come, on this connection or on ones before
+        self.kept = replace(kept)
         self.joined = False
+        self.after = 0
+        self.acks = True
         self.got: set[int] = set()  #: since the last answer to a join
-        self.acked: set[int] = set()
         self.open: dict[int, int] = {}  #: what is not acknowledged, and its size
         self.wrong: list[str] = []
         self._turn = asyncio.Lock()
@@ -77,30 +89,37 @@ class WatchedTab(Tab):
         if "ack" in packet:
             asked, answer = self._asked.pop(0), packet["data"]
             fresh = asked["after"] is None or "reset" in answer
-            self.begin(answer["cursor"] if fresh else asked["after"], asked["ack"])
+            self.after = self.kept.top = answer["cursor"] if fresh else asked["after"]
+            self.kept.epoch, self.kept.client_id = answer["epoch"], None
+            self.acks = asked["ack"]
+            self.got, self.open = set(), {}
         elif "seq" in packet:
-            seq = packet["seq"]
-            self.open[seq] = len(packet["data"]["body"])
-            self.expect(packet["data"]["client_id"] == f"c{seq}", f"{seq} is the entry of that number")
-            self.check(seq)
-            self.got.add(seq)
-            if self.acks:
-                self.expect(len(self.open) <= WINDOW, f"{len(self.open)} entries are in the window")
-                self.expect(sum(self.open.values()) <= WINDOW_BYTES, "the window has that many bytes")
+            self.take_entry(packet["seq"], packet["data"])
 
-    def begin(self, after: int, acks: bool) -> None:
-        self.after = self.top = after
-        self.acks = acks
-        self.got, self.acked, self.open = set(), set(), {}
+    def take_entry(self, seq: int, data: dict[str, Any]) -> None:
+        self.open[seq] = len(data["body"])
+        self.check(seq)
+        self.got.add(seq)
+        if self.kept.epoch == self.world.db.epoch:
+            right = self.world.db.log[seq - 1].data["client_id"]
+            self.expect(data["client_id"] == right, f"{seq} is {right}")
+        if self.kept.top == seq:
+            self.kept.client_id = data["client_id"]
+        if self.acks:
+            self.expect(len(self.open) <= WINDOW, f"{len(self.open)} entries are in the window")
+            self.expect(sum(self.open.values()) <= WINDOW_BYTES, "the window has that many bytes")
 
     def expect(self, right: bool, what: str) -> None:
         if not right:
-            self.wrong.append(f"{what} - after {self.seqs[-8:]}, {self.top=}")
+            self.wrong.append(f"{what} - after {self.seqs[-8:]}, {self.kept}")
 
     def check(self, seq: int) -> None:
         raise NotImplementedError
 
     def acknowledge(self, held_back: int) -> None:
+        raise NotImplementedError
+
+    def complete(self) -> bool:
         raise NotImplementedError
 
     def told(self, what: Any) -> None:
@@ -116,24 +135,25 @@ class WatchedTab(Tab):
 class OrderedTab(WatchedTab):
     def check(self, seq: int) -> None:
         again = self.world.hub.redelivered > 0
-        self.expect(seq == self.top + 1 or (again and self.after < seq <= self.top), f"{seq} follows")
-        self.top = max(self.top, seq)
+        top = self.kept.top
+        self.expect(seq == top + 1 or (again and self.after < seq <= top), f"{seq} follows")
+        self.kept.top = max(top, seq)
 
     def acknowledge(self, held_back: int) -> None:
-        upto = self.top - held_back
+        upto = self.kept.top - held_back
         self.open = {seq: size for seq, size in self.open.items() if seq > upto}
         self.told(upto)
 
     def complete(self) -> bool:
-        return bool(self.top == self.world.db.head)
+        return self.kept.top == self.world.db.head
 
 
 class UnorderedTab(WatchedTab):
     def check(self, seq: int) -> None:
         again = self.world.hub.redelivered > 0
         self.expect(seq not in self.got or again, f"{seq} is new")
-        while self.top + 1 in self.got | {seq}:
-            self.top += 1
+        while self.kept.top + 1 in self.got | {seq}:
+            self.kept.top += 1
 
     def acknowledge(self, held_back: int) -> None:
         some = sorted(self.open)[: max(0, len(self.open) - held_back)]
@@ -153,11 +173,11 @@ class Story:
         self.all = list(self.tabs)
         self.joins: set[asyncio.Task[None]] = set()
 
-    def tab(self, place: int, top: int = 0) -> Any:
+    def tab(self, place: int, kept: Kept | None = None) -> Any:
         user = place // 2 + 1  # two people with two tabs each
         if user not in self.world.db.members:
             self.world.person(user)
-        return self.kind(self.world, user, top)
+        return self.kind(self.world, user, kept or Kept())
 
     def play(self, what: str, *about: Any) -> None:
         getattr(self, what.replace(" ", "_"))(*about)
@@ -173,21 +193,24 @@ class Story:
 
     def join(self, place: int, where: str, ack: bool = True) -> None:
         tab = self.back(place)
-        after = {"cursor": None, "top": tab.top, "start": 0, "beyond": self.world.db.head + 5}[where]
-        joining = asyncio.get_running_loop().create_task(self.try_join(tab, after, ack))
+        kept = tab.kept
+        after = {"cursor": None, "top": kept.top, "start": 0, "beyond": self.world.db.head + 5}[where]
+        known = {"epoch": kept.epoch, "after_client_id": kept.client_id} if where == "top" else {}
+        joining = asyncio.get_running_loop().create_task(self.try_join(tab, after=after, ack=ack, **known))
         self.joins.add(joining)
         joining.add_done_callback(self.joins.discard)
 
-    async def try_join(self, tab: Any, after: int | None, ack: bool) -> None:
+    async def try_join(self, tab: Any, **options: Any) -> None:
         with contextlib.suppress(EventError, OperationalError):
-            await tab.join(after=after, ack=ack)
+            await tab.join(**options)
 
     def back(self, place: int) -> Any:
         """A client whose connection has ended comes back with what it had."""
         tab = self.tabs[place]
         if tab.closed:
             # A page that lacks its beginning is taken for a log that was trimmed.
-            right = (4001, 4002, 4003) if self.world.db.shorten else (4002, 4003)
+            away = self.world.db.shorten or len(self.world.db.logs) > 1
+            right = (4001, 4002, 4003) if away else (4002, 4003)
             tab.expect(tab.socket.closed in right, f"it closes with {tab.socket.closed}")
             self.drop(place)
         return self.tabs[place]
@@ -208,12 +231,15 @@ class Story:
 
     def drop(self, place: int) -> None:
         self.tabs[place].drop()
-        self.tabs[place] = self.tab(place, self.tabs[place].top)
+        self.tabs[place] = self.tab(place, self.tabs[place].kept)
         self.all.append(self.tabs[place])
 
     def outage(self, seconds: float) -> None:
         self.world.db.down = True
         asyncio.get_running_loop().call_later(seconds, setattr, self.world.db, "down", False)
+
+    def restore(self, head: int) -> None:
+        self.world.db.restore(head)
 
     async def end(self) -> None:
         """Everyone comes back, reads and acknowledges, and then has everything."""
@@ -226,7 +252,7 @@ class Story:
             if turn == 160:
                 self.commit("lost hint", [1])  # and no join that would look for it
             for place in range(PLACES):
-                if self.tabs[place].closed:
+                if self.tabs[place].closed or not self.tabs[place].joined:
                     self.join(place, "top")
                 else:
                     self.tabs[place].acknowledge(0)

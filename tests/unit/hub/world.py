@@ -89,6 +89,7 @@ class Database:
         self.max_deliver = 5
         self.__dict__.update(policy)
         self.log: list[Entry] = []
+        self.logs = {self.epoch: self.log}  #: by epoch
         self.control: list[Entry] = []
         self.members: dict[int, Row] = {}
         self.gate = asyncio.Event()  #: closed, it holds up what `held` names
@@ -131,10 +132,19 @@ class Database:
         entries = []
         for size in sizes:
             seq = self.head + 1
-            shown = {"client_id": f"c{seq}", **({"body": "x" * size} if kind == "message" else {}), **data}
+            body = {"body": "x" * size} if kind == "message" else {}
+            shown = {"client_id": f"{self.epoch}c{seq}", **body, **data}
             entries.append(Entry(ROOM, seq, AT, kind, Person(1, "alice"), shown))
             self.log.append(entries[-1])
         return Appended(1, "chat", ROOM, self.epoch, entries)
+
+    def restore(self, head: int) -> None:
+        """From a backup, after which `manage.py restored` was run."""
+        self.epoch = f"e{int(self.epoch[1:]) + 1}"
+        self.log = self.log[:head]
+        self.logs[self.epoch] = self.log
+        for row in self.members.values():
+            row.received, row.acked = min(row.received, head), ""
 
     def order(self, act: str, **data: Any) -> Appended:
         """An entry of the control log."""
