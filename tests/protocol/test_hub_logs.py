@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from chat.delivery import retention
 from chat.errors import Close
 from chat.models import Message, Room
 from tests.conftest import Connect, MakeServer
@@ -199,6 +200,56 @@ async def test_an_unannounced_restore_is_found_by_the_entry_that_the_client_name
     assert answer["reset"] is True
     await bob.gets(room, seq=3)
     assert bob.seqs(room) == [1, 2, 3]
+
+
+# Retention
+
+
+def trim(slug: str) -> None:
+    for _ in retention.trim(Room.objects.get(slug=slug).pk):
+        pass
+
+
+async def test_what_a_member_has_not_received_is_kept_until_then(
+    server: Server, connect: Connect, alice: Client, bob: Client
+) -> None:
+    room = server.room("room", [alice.person, bob.person], retain_entries=2)
+    server.django(fill, room, alice.id, 10)
+    await alice.join(room)
+    await alice.gets(room, seq=10)
+    await alice.received(room, 10)
+    server.django(trim, room)
+    assert (await bob.join(room))["first"] == 1
+    await bob.gets_upto(room, 10)
+    await bob.received(room, 10)
+    await bob.expect("receipts", room=room, received_by_all=10)
+    server.django(trim, room)
+    device = await connect(bob)
+    answer = await device.join(room, after=3)
+    assert (answer["reset"], answer["first"]) == (True, 9)
+    await device.gets(room, seq=10)
+    assert device.seqs(room) == [9, 10]
+
+
+@pytest.mark.each_server
+async def test_a_reader_under_whom_the_log_was_trimmed_comes_back_to_where_it_begins(
+    server: Server, connect: Connect, alice: Client, bob: Client
+) -> None:
+    room = server.room("room", [alice.person, bob.person], expire_seconds=0, ack_wait=3600)
+    server.django(fill, room, alice.id, 2500)
+    await bob.join(room)
+    await bob.gets_upto(room, 1000)
+    server.django(trim, room)  # all of it, and bob has not received it
+    await bob.received(room, 1000)
+    assert await bob.closed() == Close.GOING_AWAY
+    came = bob.seqs(room)
+    assert came == list(range(1, len(came) + 1))
+    back = await connect(bob)
+    answer = await back.join(room, after=came[-1])
+    assert (answer["reset"], answer["first"], answer["cursor"]) == (True, 2501, 2500)
+    await alice.say(room, "and on")
+    await back.gets(room, seq=2501)
+    assert back.seqs(room) == [2501]
 
 
 # Deletions

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 import urllib.parse
 import urllib.request
@@ -148,6 +150,26 @@ async def test_a_member_who_is_banned_from_a_room_is_removed_from_it(
         await bob.join(room)
     assert refused.value.code == "banned"
     assert bob.seqs(room) == []
+
+
+@pytest.mark.each_server
+async def test_a_process_that_was_paused_for_longer_than_its_orders_are_kept_sends_everyone_away(
+    server: Server, connect: Connect, alice: Client, bob: Client
+) -> None:
+    def forget() -> None:
+        ban(alice.id)
+        control = Room.objects.get(kind=Room.Kind.CONTROL)
+        Room.objects.filter(pk=control.pk).update(first=control.head + 1)
+
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        server.django(forget)
+    finally:
+        os.kill(server.pid, signal.SIGCONT)
+    assert await alice.closed() in (Close.GOING_AWAY, Close.NOT_ALLOWED)
+    assert await bob.closed() == Close.GOING_AWAY
+    await is_refused(connect, alice, "banned")
+    assert (await connect(bob)).hello
 
 
 # By a browser, in the same process
