@@ -118,6 +118,18 @@ class Hub:
         if not task.cancelled() and (failure := task.exception()) is not None:
             logger.error("a task of the hub failed", exc_info=failure)
 
+    def insist(self, look: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """A loss of rights is acted on, if the database can't be read now then as soon as it can."""
+        self.spawn(self._insist(look))
+
+    async def _insist(self, look: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        while True:
+            try:
+                return await look()
+            except Exception as failure:
+                logger.warning("rights can't be read now, they are tried again: %s", failure)
+                await asyncio.sleep(POLL)
+
     async def _within(self, seconds: float, work: Any) -> None:
         try:
             await asyncio.wait_for(work, seconds)
@@ -199,7 +211,7 @@ class Hub:
             position = room.admit(socket, member, after, ack)
             joined[slug] = room
             if joining.doubtful:
-                self.spawn(self.reseat(room))
+                self.insist(partial(self.reseat, room))
         finally:
             room.joining.pop(socket, None)
             self._close_unused(room)

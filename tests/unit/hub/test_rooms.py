@@ -378,6 +378,35 @@ async def test_an_outage_does_not_end_the_polls_and_rechecks(world: World) -> No
 
 
 @in_a_world()
+async def test_rights_that_are_lost_during_an_outage_are_acted_on_right_after_it(world: World) -> None:
+    alice, bob = world.tab(1), world.tab(2)
+    await alice.join()
+    await bob.join()
+    world.db.down = True
+    world.told(world.db.order("recheck", users=[1]))
+    world.told(world.db.order("reseat", room=1))
+    await asyncio.sleep(10)
+    world.db.lost[1] = EventError("session_ended")
+    del world.db.members[2]
+    world.db.down = False
+    await asyncio.sleep(1.1)
+    assert alice.code == 4509
+    assert bob.events("room:removed")
+
+
+@in_a_world()
+async def test_an_invitation_reaches_the_persons_sockets_and_nobody_else(world: World) -> None:
+    alice, tab, bob, stranger = world.tab(1), world.tab(1), world.tab(2), world.tab(1)
+    for known in (alice, tab, bob):
+        known.socket.admitted = True
+    world.told(world.db.order("added", user=1, namespace="chat", room="room"))
+    await asyncio.sleep(0.1)
+    assert [each.events("room:added") for each in (alice, tab)] == [[{"room": "room"}]] * 2
+    assert bob.packets == [], "another person"
+    assert stranger.packets == [], "a socket that is not let in yet gets `connect` first"
+
+
+@in_a_world()
 async def test_orders_that_were_trimmed_unread_close_every_socket(world: World) -> None:
     alice = world.tab()
     await alice.join()
