@@ -46,7 +46,7 @@ class Hints:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
-        if self._alone:
+        if self._alone or self._tasks:
             return
         self._channel = await self._layer.new_channel("chat.")
         await self.join(SITE)
