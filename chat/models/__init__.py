@@ -1,16 +1,22 @@
 from .access import Login, Token
 from .messages import DeadLetter, Mention, Message
 from .moderation import Ban, Report
+from .presence import LastSeen, Presence, Process
+from .queues import Lease
 from .rooms import SLUG_PATTERN, Membership, Room, new_epoch
 
 __all__ = [
     "SLUG_PATTERN",
     "Ban",
     "DeadLetter",
+    "LastSeen",
+    "Lease",
     "Login",
     "Membership",
     "Mention",
     "Message",
+    "Presence",
+    "Process",
     "Report",
     "Room",
     "Token",

@@ -22,6 +22,7 @@ class Message(models.Model):
         REACT = "react"
         NOTICE = "notice"
         CONTROL = "control"
+        ITEM = "item"  # of a queue; its body is JSON
 
     SHOWN = (Kind.MESSAGE, Kind.NOTICE)
 
@@ -81,15 +82,23 @@ class Mention(models.Model):
 
 
 class DeadLetter(models.Model):
-    """Entries that a member did not get and will not be sent again."""
+    """Entries that a member did not get and will not be sent again; of a queue, where `user` is
+    empty, an order that no worker got done."""
 
     class Reason(models.TextChoices):
         MAX_DELIVER = "max_deliver", "never acknowledged"
         TOO_MANY_OPEN = "too_many_open", "too many open entries"
         EXPIRED = "expired", "trimmed before it was received"
+        MAX_ATTEMPTS = "max_attempts", "failed too often"
 
     room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="dead_letters")
-    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="dead_letters")
+    user = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        null=True,
+        blank=True,
+        on_delete=models.CASCADE,
+        related_name="dead_letters",
+    )
     first = models.BigIntegerField()
     last = models.BigIntegerField()
     attempts = models.PositiveIntegerField(default=0)
@@ -99,4 +108,7 @@ class DeadLetter(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["room", "user", "first", "last"], name="dead_letter_range"),
+            models.UniqueConstraint(
+                fields=["room", "first"], name="dead_letter_order", condition=models.Q(user__isnull=True)
+            ),
         ]

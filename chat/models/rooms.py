@@ -75,6 +75,16 @@ class Room(WithDelivery):
         validators=[MinValueValidator(1)],
         help_text="Unordered rooms: deliveries of an entry to a member before it is a dead letter.",
     )
+    lease_seconds = models.FloatField(
+        default=30.0,
+        validators=[MinValueValidator(1)],
+        help_text="Queues: how long a worker has an order before it goes to another one.",
+    )
+    max_attempts = models.PositiveIntegerField(
+        default=5,
+        validators=[MinValueValidator(1)],
+        help_text="Queues: leases of an order before it is a dead letter.",
+    )
     retain_entries = models.PositiveIntegerField(
         null=True, blank=True, help_text="Keep at least this many of the newest entries; empty keeps all."
     )
