@@ -15,6 +15,7 @@ logger = logging.getLogger("chat.hub")
 
 BEAT = 5.0  #: seconds between two beats
 AGAIN = 1.0  #: and after one that failed
+FRESH = 1.0  #: seconds for which it counts who was seen alive
 
 
 class Processes:
@@ -23,32 +24,41 @@ class Processes:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._alive: set[str] = set()
+        self._looked_at = -FRESH
         self._ended = False
         hub.every(self._beat)
 
-    def alive(self) -> set[str]:
-        """The ids of the processes that are alive, as of the last beat.
+    async def alive(self) -> set[str]:
+        """The ids of the processes that are alive, as of a second ago at most; during an outage
+        of the database as of its beginning.
 
-        One that began since is missing. Who takes something from a process that isn't alive
-        asks `chat.services.presence.alive` instead, in the transaction that takes it.
+        Who takes something from a process that isn't alive asks `chat.services.presence.alive`
+        instead, in the transaction that takes it.
         """
+        if self._hub.now() - self._looked_at >= FRESH:
+            try:
+                await self._look()
+            except Exception as failure:
+                logger.warning("which processes are alive can't be read now: %s", failure)
         return self._alive | {self._hub.process}
 
     async def start(self) -> None:
         """Before the first socket is let in. Raises `unavailable`."""
         await pools.write(presence.register, self._hub.process)
-        self._alive = await pools.read(presence.alive)
 
     async def stop(self) -> None:
         self._ended = True
         await pools.write(presence.end, self._hub.process)
+
+    async def _look(self) -> None:
+        self._alive = await pools.read(presence.alive)
+        self._looked_at = self._hub.now()
 
     async def _beat(self) -> float:
         if self._ended:
             return BEAT
         try:
             await pools.write(presence.beat, self._hub.process)
-            self._alive = await pools.read(presence.alive)
         except Exception as failure:
             logger.warning("this process can't say now that it is alive: %s", failure)
             return AGAIN
