@@ -7,10 +7,13 @@ from django.core.asgi import get_asgi_application
 from django.urls import path, re_path
 
 from chat.consumers.lines import LinesConsumer
+from chat.hub.hub import get_hub
 from chat.lifecycle import begin_on_daphne, lifespan
-from chat.namespaces.chat import Chat
+from chat.namespace import discover
 
-namespaces = [Chat()]
+namespaces = discover()
+for each in namespaces:
+    get_hub().events.servers[each.path] = each.heard
 
 websockets = URLRouter(
     [

@@ -11,6 +11,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..errors import Close, EventError
+from .addresses import Address, user_room
+
 if TYPE_CHECKING:
     from .hub import Hub
     from .room import Room
@@ -27,6 +30,12 @@ class Control:
             "recheck": self._recheck,
             "reseat": self._reseat,
             "added": self._added,
+            "emit": self._emit,
+            "move": self._move,
+            "disconnect": self._disconnect,
+            "kick": self._kick,
+            "forget": self._forget,
+            "note": self._note,
         }
 
     def obey(self, data: dict[str, Any]) -> None:
@@ -55,5 +64,35 @@ class Control:
 
     def _added(self, user: int, namespace: str, room: str) -> None:
         """A person became a member without asking."""
-        told = {"namespace": namespace, "event": "room:added", "data": {"room": room}, "user": user}
-        self._hub.emit_here(told)
+        self._emit(Address(namespace, (user_room(user),)).as_dict(), "room:added", {"room": room})
+
+    def _emit(self, address: dict[str, Any], event: str, data: Any) -> None:
+        """An event from a process that has no sockets, such as a command."""
+        self._hub.events.emit_here({"address": address, "event": event, "data": data})
+
+    def _move(self, address: dict[str, Any], join: list[str], leave: list[str]) -> None:
+        """Sockets join or leave plain rooms."""
+        for socket in self._hub.addresses.reached(Address(**address)):
+            socket.leave(*leave)
+            socket.join(*join)
+
+    def _disconnect(self, address: dict[str, Any], code: int, error: dict[str, Any] | None) -> None:
+        why = None if error is None else EventError(**{k: v for k, v in error.items() if k != "temporary"})
+        for socket in self._hub.addresses.reached(Address(**address)):
+            socket.close(code, why)
+
+    def _kick(self, user: int | None = None, sid: str | None = None, reason: str = "") -> None:
+        """A person's sockets, or one socket, are closed, in whichever namespace."""
+        message = f"you were sent away: {reason}" if reason else "you were sent away"
+        error = EventError("kicked", message, **({"reason": reason} if reason else {}))
+        for socket in list(self._hub.sockets) if user is None else self._hub.sockets_of([user]):
+            if sid is None or socket.id == sid:
+                socket.close(Close.NOT_ALLOWED, error)
+
+    def _forget(self) -> None:
+        """Someone goes by another name in all logs: what was read of them before is read anew."""
+        for room in self._hub.rooms.values():
+            room.forget()
+
+    def _note(self, text: str, fields: dict[str, Any]) -> None:
+        self._hub.activity.told(text, fields)

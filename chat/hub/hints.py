@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from channels.layers import InMemoryChannelLayer, get_channel_layer
@@ -23,6 +23,8 @@ REJOIN = 3600.0
 BACKLOG = 1000
 
 SITE = "chat.site"
+
+Post = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 
 def group(room_id: int) -> str:
@@ -42,7 +44,7 @@ class Hints:
         self._me = uuid.uuid4().hex
         self._channel = ""
         self._groups: set[str] = set()
-        self._queue: asyncio.Queue[tuple[str, dict[str, Any]]] = asyncio.Queue(BACKLOG)
+        self._queue: asyncio.Queue[tuple[Post, str, dict[str, Any]]] = asyncio.Queue(BACKLOG)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -68,28 +70,51 @@ class Hints:
             self._groups.discard(group)
             await self._try(self._layer.group_discard(group, self._channel))
 
+    @property
+    def alone(self) -> bool:
+        """Whether no other process could hear."""
+        return self._alone
+
     def publish(self, group: str, hint: dict[str, Any]) -> None:
-        if self._alone:
-            return
+        """To the processes that are in the group."""
+        if not self._alone:
+            self._post(self._layer.group_send, group, hint)
+
+    def ask(self, group: str, hint: dict[str, Any]) -> None:
+        """The same with where to answer."""
+        self.publish(group, {**hint, "reply_to": self._channel})
+
+    def answer(self, reply_to: str, hint: dict[str, Any]) -> None:
+        """To the one process that asked."""
+        self._post(self._layer.send, reply_to, hint)
+
+    def _post(self, post: Post, target: str, hint: dict[str, Any]) -> None:
         try:
-            self._queue.put_nowait((group, {"type": "chat.hint", "from": self._me, **hint}))
+            self._queue.put_nowait((post, target, {"type": "chat.hint", "from": self._me, **hint}))
         except asyncio.QueueFull:
             logger.debug("a hint was dropped; the polls make up for it")
 
     async def _publish(self) -> None:
         while True:
-            group, hint = await self._queue.get()
-            await self._try(self._layer.group_send(group, hint))
+            post, target, hint = await self._queue.get()
+            await self._try(post(target, hint))
 
     async def _receive(self) -> None:
         while True:
             try:
                 hint = await self._layer.receive(self._channel)
-                if hint.get("from") != self._me:
-                    self._heard(hint)
             except Exception as failure:
                 logger.warning("no hints for now, the polls make up for them: %s", failure)
                 await asyncio.sleep(1)
+                continue
+            if hint.get("from") != self._me:
+                self._hear(hint)
+
+    def _hear(self, hint: dict[str, Any]) -> None:
+        try:
+            self._heard(hint)
+        except Exception:  # such as one of a newer version
+            logger.exception("a hint could not be followed")
 
     async def _rejoin(self) -> None:
         while True:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Sequence
+import uuid
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any, TypeVar
 
@@ -22,8 +23,12 @@ from ..delivery.journal import journal
 from ..errors import Close, EventError
 from ..services import people, rooms
 from . import hints
+from .activity import Activity
+from .addresses import Address, Addresses, names, user_room
 from .control import Control
+from .events import Events
 from .member import Member
+from .processes import Processes
 from .room import Room
 
 logger = logging.getLogger("chat.hub")
@@ -41,22 +46,33 @@ GOODBYE = "the server is going away; come back"
 
 T = TypeVar("T")
 
+#: Returns the seconds to its next turn.
+Work = Callable[[], Coroutine[Any, Any, float]]
+
 
 class Hub:
     def __init__(self) -> None:
+        self._started: asyncio.Task[None] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._works: list[Work] = [self._poll, self._sweep, self._recheck_all]
         self.sockets: set[Any] = set()
         self.rooms: dict[int, Room] = {}
         self.stopping = False
         self.redelivered = 0  #: entries and rounds sent again since the start
         self.control = Control(self)
         self.hints = hints.Hints(self._heard)
+        self.process = uuid.uuid4().hex
+        self.addresses = Addresses(self.listeners)
+        self.events = Events(self)
+        self.activity = Activity(self)
+        self.processes = Processes(self)
+        self.every(self.activity.say_watched)
         self._by_key: dict[tuple[str, str], Room] = {}
         self._opening: dict[tuple[str, str], asyncio.Task[Room]] = {}
         self._positions: dict[Any, dict[str, Room]] = {}
         self._dirty: dict[int, Member] = {}
         self._flushed_at = 0.0
         self._flushing: asyncio.Task[None] | None = None
-        self._started: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
         self._seats = pools.Together(rooms.find_seats)
 
@@ -77,14 +93,30 @@ class Hub:
             await pools.read(lambda: durability.use_wal(connection))
             await self.hints.start()
             journal.listener = asyncio.get_running_loop(), self._appended
-            loop = asyncio.get_running_loop()
-            door.on_write = partial(_call_soon, loop, self._appended)
+            self._loop = asyncio.get_running_loop()
+            door.on_write = partial(_call_soon, self._loop, self._appended)
             await self._watch_control()
+            await self.processes.start()
         except BaseException:
             self._started = None
             raise
-        for work in (self._poll, self._sweep, self._recheck_all):
+        for work in self._works:
             self.spawn(self._every(work))
+
+    def every(self, work: Work) -> None:
+        """Run `work` for ever once the hub has started; it returns the seconds to its next turn."""
+        self._works.append(work)
+        if self._started is not None and self._started.done():
+            self.spawn(self._every(work))
+
+    @property
+    def running(self) -> bool:
+        return self._loop is not None and self._loop.is_running() and not self.stopping
+
+    def call_soon(self, function: Callable[..., None], *args: Any) -> None:
+        """From any thread."""
+        assert self._loop is not None
+        _call_soon(self._loop, function, *args)
 
     async def drain(self) -> None:
         """Take nothing more in; store and answer what was taken in."""
@@ -99,6 +131,7 @@ class Hub:
         for socket in list(self.sockets):
             socket.close(Close.GOING_AWAY, EventError("unavailable", GOODBYE))
         await self._within(2.0, asyncio.gather(*(socket.outbox.idle() for socket in list(self.sockets))))
+        await self._within(2.0, self.processes.stop())
         await self.hints.stop()
         for task in list(self._tasks):
             task.cancel()
@@ -136,8 +169,7 @@ class Hub:
         except Exception as failure:
             logger.warning("while stopping: %r", failure)
 
-    async def _every(self, work: Callable[[], Coroutine[Any, Any, float]]) -> None:
-        """Run `work` for ever; it returns the seconds to its next turn."""
+    async def _every(self, work: Work) -> None:
         while True:
             try:
                 pause = await work()
@@ -152,8 +184,14 @@ class Hub:
         """Know a socket. Before its rights are read, so that a loss of them in between finds it."""
         self.sockets.add(socket)
 
+    def admit(self, socket: Any) -> None:
+        """The socket is let in: from now on events find it."""
+        socket.admitted = True
+        self.addresses.add(socket)
+
     def unregister(self, socket: Any) -> None:
         self.sockets.discard(socket)
+        self.addresses.remove(socket)
         for slug in list(self._positions.get(socket, ())):
             self.leave(socket, slug)
         self._positions.pop(socket, None)
@@ -209,6 +247,8 @@ class Hub:
             elif after < first - 1:
                 after, reset = first - 1, True
             position = room.admit(socket, member, after, ack)
+            if slug not in joined:
+                self.activity.note("a user joined a room", socket=socket, room=slug)
             joined[slug] = room
             if joining.doubtful:
                 self.insist(partial(self.reseat, room))
@@ -230,6 +270,10 @@ class Hub:
             answer["reset"] = True
         return answer, position.start
 
+    def joined(self, socket: Any) -> Iterable[str]:
+        """The rooms with a log in which this socket has a place."""
+        return self._positions.get(socket, ())
+
     def leave(self, socket: Any, slug: str) -> bool:
         """Stop listening. False where the socket had not joined."""
         room = self._positions.get(socket, {}).pop(slug, None)
@@ -237,6 +281,8 @@ class Hub:
             return False
         room.leave(socket)
         self._close_unused(room)
+        if socket in self.sockets:  # else it is gone altogether
+            self.activity.note("a user left a room", socket=socket, room=slug)
         return True
 
     async def _seat(self, key: tuple[str, str], user: int) -> rooms.Seat:
@@ -367,8 +413,8 @@ class Hub:
 
     def _heard(self, hint: dict[str, Any]) -> None:
         """From another process. Only where to look; but for events, which have no history."""
-        if "emit" in hint:
-            self.emit_here(hint["emit"])
+        if "room" not in hint:
+            self.events.heard(hint)
         elif (room := self.rooms.get(hint["room"])) is not None:
             room.offer(hint["epoch"], hint["first"], hint["last"])
 
@@ -413,33 +459,26 @@ class Hub:
         event: str,
         data: Any,
         *,
-        to: str | None = None,
+        to: str | Iterable[str] | None = None,
+        except_: str | Iterable[str] = (),
         user: int | None = None,
-        except_: Sequence[Any] = (),
     ) -> None:
-        """To the sockets of a room, of a person, or of the whole namespace, in every process."""
-        message = {"namespace": namespace, "event": event, "data": data, "to": to, "user": user}
-        self.emit_here(message, except_)
-        self.hints.publish(hints.SITE, {"emit": message})
+        """To the sockets of a room or a person, or of the whole namespace, in every process."""
+        if user is not None:
+            to = user_room(user)
+        address = Address(namespace, None if to is None else names(to), names(except_))
+        self.events.emit(address, event, data)
 
-    def emit_here(self, message: dict[str, Any], except_: Sequence[Any] = ()) -> None:
-        """To this process's sockets; `message` has the names of what `emit` takes."""
-        namespace, event, data = message["namespace"], message["event"], message["data"]
-        if (slug := message.get("to")) is not None:
-            if (room := self._by_key.get((namespace, slug))) is not None:
-                room.emit(event, data, except_)
-            return
-        user = message.get("user")
-        for socket in self.sockets if user is None else self.sockets_of([user]):
-            # One that is not let in yet gets `connect` first.
-            if socket.admitted and socket.namespace_path == namespace and socket not in except_:
-                socket.outbox.put(socket.outbox.wire.event(event, data))
+    def listeners(self, namespace: str, slug: str) -> Iterable[Any]:
+        """The sockets with a place in this room's log."""
+        room = self._by_key.get((namespace, slug))
+        return () if room is None else room.positions
 
     def typing(self, socket: Any, slug: str) -> None:
         if self._position(socket, slug).room.may_say_typing(socket.user.id):
             user = {"id": socket.user.id, "name": socket.user.name}
             data = {"room": slug, "user": user}
-            self.emit(socket.namespace_path, "typing", data, to=slug, except_=[socket])
+            self.emit(socket.namespace_path, "typing", data, to=slug, except_=socket.id)
 
     # -- Rights
 
@@ -457,6 +496,10 @@ class Hub:
                 socket.close(REMOVED_CODES.get(rights.code, Close.NOT_ALLOWED), rights)
             elif rights != socket.rights:
                 socket.rights = rights
+                try:
+                    socket.namespace.recheck(socket)
+                except EventError as refusal:
+                    socket.close(Close.NOT_ALLOWED, refusal)
 
     async def _recheck_all(self) -> float:
         """Once a minute: finds what no signal told, such as `QuerySet.update()` and raw SQL."""

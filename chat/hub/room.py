@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +13,7 @@ from ..delivery.cursors import Lowest
 from ..delivery.entries import Entry
 from ..errors import Close, EventError
 from ..models import Room as RoomRow
+from .addresses import deliver
 from .chunk import Chunk, Item, Tail, chunks
 from .member import Member
 from .position import Position, UnorderedPosition
@@ -163,6 +164,11 @@ class Room:
         elif act in ("update", "close"):
             about = {key: notice[key] for key in ("name", "topic") if key in notice}
             self.emit("room:updated", {"room": self.slug, **about, "closed": act == "close"})
+
+    def forget(self) -> None:
+        """What is kept for readers is read again."""
+        self._tail = Tail()
+        self._pages.clear()
 
     # -- Reading for sockets that are behind
 
@@ -319,17 +325,9 @@ class Room:
 
     # -- Events without history
 
-    def emit(self, event: str, data: Any, except_: Iterable[Any] = ()) -> None:
-        """To every socket here, encoded once for each wire."""
-        left_out = set(except_)
-        encoded: dict[str, str] = {}
-        for socket in list(self.positions):
-            if socket in left_out:
-                continue
-            wire = socket.outbox.wire
-            if wire.name not in encoded:
-                encoded[wire.name] = wire.event(event, data)
-            socket.outbox.put(encoded[wire.name])
+    def emit(self, event: str, data: Any) -> None:
+        """To every socket here."""
+        deliver(list(self.positions), event, data)
 
     def here(self, most: int) -> list[dict[str, Any]]:
         some = list(self.members.values())[:most]

@@ -13,25 +13,37 @@ The event's data is checked against the handler's signature, what the handler re
 ack's data, and an `EventError` that it raises is the error ack.
 """
 
-from .handlers import BODY, Body, Check, ClientId, Limit, Seq, Slug, on
+from chat.hub.addresses import user_room
+
+from .broadcast import Answers, Broadcast, RemoteSocket
+from .handlers import BODY, Body, Check, ClientId, Limit, Seq, Slug, on, on_any, on_server
 from .namespaces import IN_WORK, Namespace, Next, after_answer, finish_handlers, internal_error
+from .registry import discover, register
 from .sockets import Socket, User
 
 __all__ = [
     "BODY",
     "IN_WORK",
+    "Answers",
     "Body",
+    "Broadcast",
     "Check",
     "ClientId",
     "Limit",
     "Namespace",
     "Next",
+    "RemoteSocket",
     "Seq",
     "Slug",
     "Socket",
     "User",
     "after_answer",
+    "discover",
     "finish_handlers",
     "internal_error",
     "on",
+    "on_any",
+    "on_server",
+    "register",
+    "user_room",
 ]

@@ -157,6 +157,23 @@ def _explain(field: str, problem: str, right: str | None) -> str:
     return f"`{field}` must be {right}" + (f", got {got[1]}" if got else "")
 
 
+def on_any(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Call a coroutine method `(socket, event, data)` with each event that has passed the
+    middleware, before its handler. (Plain functions are called past both.)"""
+    function.__dict__["any"] = True
+    return function
+
+
+def on_server(event: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Make a coroutine method `(data)` the listener of what `server_emit` says in other processes."""
+
+    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.__dict__.setdefault("server_events", []).append(event)
+        return function
+
+    return mark
+
+
 def on(event: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make a method the handler of an event; see `Handler` for what it may look like."""
 

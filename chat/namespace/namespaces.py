@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import logging
 import secrets
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import msgspec
 from django.db import InterfaceError, OperationalError
 
 from chat.delivery import door
 from chat.delivery.entries import Draft, Receipt
 from chat.errors import EventError
-from chat.hub.hub import Hub, get_hub
+from chat.hub.hub import ROOMS_A_SOCKET, Hub, get_hub
 from chat.wire.packets import Ack, Event
 
-from .handlers import Handler
+from .broadcast import Broadcast, RemoteSocket
+from .handlers import Handler, Slug, on
 from .sockets import Socket, Turn
 
 logger = logging.getLogger(__name__)
@@ -73,18 +76,26 @@ class Namespace:
     path: ClassVar[str]
     middleware: ClassVar[Sequence[Any]] = ()
     handlers: ClassVar[dict[str, Handler]] = {}
+    listeners: ClassVar[tuple[Callable[..., Any], ...]] = ()
+    server_handlers: ClassVar[dict[str, Callable[..., Any]]] = {}
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        handlers = dict(cls.handlers)
         for name, value in vars(cls).items():
-            for event in getattr(value, "__dict__", {}).get("events", ()):
-                if hasattr(Namespace, name):
-                    raise TypeError(
-                        f"{cls.__name__}.{name} hides Namespace.{name}: name the method otherwise"
-                    )
-                handlers[event] = Handler(value)
-        cls.handlers = handlers
+            marks = getattr(value, "__dict__", {})
+            if marks.get("events") and hasattr(Namespace, name):
+                raise TypeError(f"{cls.__name__}.{name} hides Namespace.{name}: name the method otherwise")
+        cls._collect()
+
+    @classmethod
+    def _collect(cls) -> None:
+        """Take in what `@on`, `@on_any` and `@on_server` have marked, beside what was inherited."""
+        marked = [(value, value.__dict__) for value in vars(cls).values() if inspect.isfunction(value)]
+        own = {event: Handler(value) for value, marks in marked for event in marks.get("events", ())}
+        cls.handlers = {**cls.handlers, **own}
+        cls.listeners = (*cls.listeners, *(value for value, marks in marked if marks.get("any")))
+        served = {event: value for value, marks in marked for event in marks.get("server_events", ())}
+        cls.server_handlers = {**cls.server_handlers, **served}
 
     def __init__(self) -> None:
         self._chain: Next = self._handle
@@ -95,6 +106,63 @@ class Namespace:
     @property
     def hub(self) -> Hub:
         return get_hub()
+
+    # -- Plain rooms: what clients may join where a namespace says nothing else
+
+    @on("join")
+    async def _join(self, socket: Socket, room: Slug) -> dict[str, Any]:
+        if len(self.hub.addresses.joined(socket)) >= ROOMS_A_SOCKET:
+            raise EventError("rate_limited", f"a socket can be in {ROOMS_A_SOCKET} rooms", retry_after=60)
+        socket.join(room)
+        self.hub.activity.note("a user joined a room", socket=socket, room=room)
+        return {"room": room}
+
+    @on("leave")
+    async def _leave(self, socket: Socket, room: Slug) -> dict[str, Any]:
+        if room not in self.hub.addresses.joined(socket):
+            raise EventError("not_found", f"this socket has not joined {room!r}", field="room")
+        socket.leave(room)
+        self.hub.activity.note("a user left a room", socket=socket, room=room)
+        return {"room": room}
+
+    # -- Emitting
+
+    async def emit(self, event: str, data: Any = None) -> None:
+        """To every socket of the namespace, in every process; see `Broadcast.emit`."""
+        await self._everyone.emit(event, data)
+
+    def to(self, *rooms: str | Iterable[str]) -> Broadcast:
+        return self._everyone.to(*rooms)
+
+    def except_(self, *rooms: str | Iterable[str]) -> Broadcast:
+        return self._everyone.except_(*rooms)
+
+    @property
+    def volatile(self) -> Broadcast:
+        return self._everyone.volatile
+
+    @property
+    def local(self) -> Broadcast:
+        return self._everyone.local
+
+    @property
+    def _everyone(self) -> Broadcast:
+        return Broadcast(self.path)
+
+    async def fetch_sockets(self, *rooms: str | Iterable[str]) -> list[RemoteSocket]:
+        """The sockets of these rooms, or all of them, in every process."""
+        return await (self.to(*rooms) if rooms else self._everyone).fetch_sockets()
+
+    async def server_emit(self, event: str, data: Any = None) -> None:
+        """Say something to this namespace in the other processes, at most once: `@on_server`."""
+        self.hub.events.server_emit(self.path, event, msgspec.to_builtins(data, str_keys=True))
+
+    def heard(self, event: str, data: Any) -> None:
+        """What another process's `server_emit` said."""
+        if (handler := self.server_handlers.get(event)) is not None:
+            self.hub.spawn(handler(self, data))
+
+    # -- Sockets coming and going
 
     async def connect(self, socket: Socket) -> None:
         """Called once the socket is let in, after its `connect` packet."""
@@ -107,6 +175,12 @@ class Namespace:
         for each in self.middleware:
             if hasattr(each, "connect"):
                 await each.connect(socket)
+
+    def recheck(self, socket: Socket) -> None:
+        """Ask each middleware whether the socket may stay, now that its person's rights have changed."""
+        for each in self.middleware:
+            if hasattr(each, "recheck"):
+                each.recheck(socket)
 
     def farewell(self, socket: Socket) -> None:
         """The socket is gone: let its handlers finish, then `disconnect`."""
@@ -207,6 +281,8 @@ class Namespace:
 
     async def _handle(self, socket: Socket, event: Event) -> Any:
         """The innermost link of the chain."""
+        for listener in self.listeners:
+            await listener(self, socket, event.name, event.data)
         handler = self.handlers.get(event.name)
         if handler is None:
             raise EventError("unknown_event", f"/{self.path} has no event of that name")
@@ -225,6 +301,9 @@ class Namespace:
         if error.temporary or room in work.socket.lanes:
             draft = Draft(self.path, room, 0, client_id, work.event.name, number=work.number)
             work.socket.lane(room).answered(draft, error)
+
+
+Namespace._collect()
 
 
 def internal_error(where: str, failure: Exception) -> EventError:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import secrets
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from chat.delivery import door
+from chat.delivery.entries import rfc3339
 from chat.errors import EventError
-from chat.models import Message
+from chat.hub.events import check_event
 from chat.wire.packets import Ack
 
 if TYPE_CHECKING:
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from chat.middleware import Meter
     from chat.services.people import Rights
 
+    from .broadcast import Broadcast
     from .namespaces import Namespace
 
 ACK_TIMEOUT = 10.0  #: seconds that a client has to answer an event sent with `ack=True`
@@ -82,6 +86,8 @@ class Socket:
         "_turns",
         "admitted",
         "closed",
+        "connected_at",
+        "data",
         "deaf",
         "id",
         "in_work",
@@ -95,7 +101,7 @@ class Socket:
 
     def __init__(self, namespace: Namespace, outbox: Outbox) -> None:
         outbox.on_slow = self.close
-        self.id = secrets.token_urlsafe(12)
+        self.id = "S" + secrets.token_urlsafe(12)  # never a slug, so that no room has its name
         self.namespace = namespace
         self.outbox = outbox
         self.user: User | None = None  #: set once its rights are read
@@ -104,6 +110,8 @@ class Socket:
         self.admitted = False  #: set with the `connect` packet
         self.closed: int | None = None  #: the code, from when the server began to close it
         self.deaf = False  #: set to drop what still comes in: the server is about to stop
+        self.connected_at = datetime.now(UTC)
+        self.data: dict[str, Any] = {}  #: whatever middleware and handlers want to remember
         self.in_work = 0  #: events whose handlers run
         self.number = 0  #: packets so far: the order of the socket's writes
         self.lanes: dict[str, door.Lane] = {}  #: by room
@@ -139,18 +147,64 @@ class Socket:
         Raises ValueError for a kind of entry (those come from the log alone), TimeoutError
         after `timeout` seconds without an answer, ConnectionError if the socket closes.
         """
-        if event in Message.Kind.values:
-            raise ValueError(f"{event!r} is a kind of entry; it comes from a room's log")
-        if not ack:
-            self.outbox.put(self.outbox.wire.event(event, data))
-            return None
+        check_event(event)
+        if ack:
+            return await asyncio.wait_for(self.ask(event, data), timeout)
+        self.outbox.put(self.outbox.wire.event(event, data))
+        return None
+
+    def ask(self, event: str, data: Any = None) -> asyncio.Future[Any]:
+        """Send an event that wants an ack; whoever stops waiting cancels the future."""
         id = next(self._emitted)
         answer = self._acks[id] = asyncio.get_running_loop().create_future()
+        answer.add_done_callback(lambda _: self._acks.pop(id, None))
         self.outbox.put(self.outbox.wire.event(event, data, id))
-        try:
-            return await asyncio.wait_for(answer, timeout)
-        finally:
-            self._acks.pop(id, None)
+        return answer
+
+    # -- Rooms
+
+    def join(self, *rooms: str) -> None:
+        """Join plain rooms: from now on what is emitted to them reaches this socket, until it
+        leaves or ends. (A place in a room's log comes from the hub.)"""
+        for room in rooms:
+            self.namespace.hub.addresses.join(self, room)
+
+    def leave(self, *rooms: str) -> None:
+        for room in rooms:
+            self.namespace.hub.addresses.leave(self, room)
+
+    @property
+    def rooms(self) -> frozenset[str]:
+        """Plain rooms and those whose log it listens to."""
+        hub = self.namespace.hub
+        return frozenset(hub.addresses.joined(self)) | frozenset(hub.joined(self))
+
+    # -- To others
+
+    @property
+    def broadcast(self) -> Broadcast:
+        """Everyone in the namespace but this socket."""
+        return self.namespace.except_(self.id)
+
+    def to(self, *rooms: str | Iterable[str]) -> Broadcast:
+        """Everyone in these rooms but this socket."""
+        return self.broadcast.to(*rooms)
+
+    @property
+    def volatile(self) -> Broadcast:
+        """This socket, if it can take the event now; an event that would have to wait is dropped."""
+        return self.namespace.to(self.id).local.volatile
+
+    def describe(self) -> dict[str, Any]:
+        """What `fetch_sockets` tells of it, also in other processes."""
+        return {
+            "id": self.id,
+            "user": None if self.user is None else self.user.as_dict(),
+            "rooms": sorted(self.rooms),
+            "namespace": self.namespace_path,
+            "process": self.namespace.hub.process,
+            "connected_at": rfc3339(self.connected_at),
+        }
 
     def refuse(self, error: EventError, id: int | None = None, event: str | None = None) -> None:
         self.outbox.put(self.outbox.wire.error(error, id, event))

@@ -396,9 +396,7 @@ async def test_rights_that_are_lost_during_an_outage_are_acted_on_right_after_it
 
 @in_a_world()
 async def test_an_invitation_reaches_the_persons_sockets_and_nobody_else(world: World) -> None:
-    alice, tab, bob, stranger = world.tab(1), world.tab(1), world.tab(2), world.tab(1)
-    for known in (alice, tab, bob):
-        known.socket.admitted = True
+    alice, tab, bob, stranger = world.tab(1), world.tab(1), world.tab(2), world.tab(1, admitted=False)
     world.told(world.db.order("added", user=1, namespace="chat", room="room"))
     await asyncio.sleep(0.1)
     assert [each.events("room:added") for each in (alice, tab)] == [[{"room": "room"}]] * 2

@@ -293,10 +293,13 @@ class World:
     def person(self, user: int, **row: Any) -> None:
         self.db.members[user] = Row(user, **row)
 
-    def tab(self, user: int = 1) -> Tab:
+    def tab(self, user: int = 1, *, admitted: bool = True) -> Tab:
         if user not in self.db.members:
             self.person(user)
-        return Tab(self, user)
+        tab = Tab(self, user)
+        if admitted:
+            self.hub.admit(tab.socket)
+        return tab
 
     def say(self, *sizes: int, **data: Any) -> None:
         """Entries of this process, which its journal hands over."""

@@ -1,0 +1,113 @@
+"""Events without history: to sockets of this process and of the others, at most once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..models import Message
+from . import hints
+from .addresses import Address, deliver
+from .peers import Peers, Question
+
+if TYPE_CHECKING:
+    from .hub import Hub
+
+
+def check_event(event: str) -> None:
+    """Raises ValueError for a kind of entry: those come from a room's log alone."""
+    if event in Message.Kind.values:
+        raise ValueError(f"{event!r} is a kind of entry; it comes from a room's log")
+
+
+class Events:
+    def __init__(self, hub: Hub) -> None:
+        self._hub = hub
+        self._questions: dict[str, Question] = {"sockets": self._describe, "emit": self._emit_and_answer}
+        self._peers = Peers(hub, self._questions)
+        #: Where a namespace hears what it says to itself in other processes.
+        self.servers: dict[str, Callable[[str, Any], None]] = {}
+
+    def heard(self, hint: dict[str, Any]) -> None:
+        """From another process."""
+        if "emit" in hint:
+            self.emit_here(hint["emit"])
+        elif "question" in hint:
+            self._peers.questioned(hint)
+        elif "answer" in hint:
+            self._peers.answered(hint)
+        elif (listen := self.servers.get(hint.get("server", ""))) is not None:
+            listen(hint["event"], hint["data"])
+
+    def emit(
+        self, address: Address, event: str, data: Any, *, volatile: bool = False, local: bool = False
+    ) -> None:
+        """To the sockets of every process, or with `local` of this one."""
+        message = {"address": address.as_dict(), "event": event, "data": data, "volatile": volatile}
+        self.emit_here(message)
+        if not local:
+            self._hub.hints.publish(hints.SITE, {"emit": message})
+
+    def emit_here(self, message: dict[str, Any]) -> None:
+        """To this process's sockets."""
+        sockets = self._hub.addresses.reached(Address(**message["address"]))
+        deliver(sockets, message["event"], message["data"], volatile=message.get("volatile", False))
+
+    async def emit_and_wait(
+        self,
+        address: Address,
+        event: str,
+        data: Any,
+        timeout: float,  # noqa: ASYNC109
+        *,
+        local: bool = False,
+    ) -> dict[str, Any]:
+        """Ask each socket for an ack: `{"answers": {sid: data}, "missing": [sid]}`."""
+        message = {"address": address.as_dict(), "event": event, "data": data, "timeout": timeout}
+        everyone: dict[str, Any] = {"answers": {}, "missing": []}
+        for some in await self._gather("emit", message, timeout, local):
+            everyone["answers"].update(some["answers"])
+            everyone["missing"] += some["missing"]
+        return everyone
+
+    async def find_sockets(self, address: Address, *, local: bool = False) -> list[dict[str, Any]]:
+        """What `Socket.describe` says of each socket."""
+        found = await self._gather("sockets", {"address": address.as_dict()}, 0.0, local)
+        return [socket for some in found for socket in some]
+
+    def server_emit(self, namespace: str, event: str, data: Any) -> None:
+        """To the namespace itself in the other processes."""
+        self._hub.hints.publish(hints.SITE, {"server": namespace, "event": event, "data": data})
+
+    # -- Questions, to this process and the others
+
+    async def _gather(
+        self,
+        question: str,
+        message: dict[str, Any],
+        timeout: float,  # noqa: ASYNC109
+        local: bool,
+    ) -> list[Any]:
+        here = self._questions[question](message)
+        if local:
+            return [await here]
+        answer, others = await asyncio.gather(here, self._peers.ask(question, timeout, **message))
+        return [answer, *others]
+
+    async def _emit_and_answer(self, message: dict[str, Any]) -> dict[str, Any]:
+        sockets = self._hub.addresses.reached(Address(**message["address"]))
+        waiting = {socket.id: socket.ask(message["event"], message["data"]) for socket in sockets}
+        if waiting:
+            await asyncio.wait(waiting.values(), timeout=message["timeout"])
+        answers, missing = {}, []
+        for sid, answer in waiting.items():
+            if answer.done() and not answer.cancelled() and answer.exception() is None:
+                answers[sid] = answer.result()
+            else:
+                answer.cancel()
+                missing.append(sid)
+        return {"answers": answers, "missing": missing}
+
+    async def _describe(self, message: dict[str, Any]) -> list[dict[str, Any]]:
+        return [socket.describe() for socket in self._hub.addresses.reached(Address(**message["address"]))]
