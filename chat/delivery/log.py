@@ -16,13 +16,15 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 
 from ..errors import EventError
-from ..models import Ban, Membership, Mention, Message, Room
+from ..models import Ban, Lease, Membership, Mention, Message, Room
+from .clock import present, stored
 from .entries import SYSTEM, Appended, Draft, Entry, Person, Receipt, now, rfc3339
 
 _ROOM = Room._meta.db_table
 _MEMBER = Membership._meta.db_table
 _MESSAGE = Message._meta.db_table
 _MENTION = Mention._meta.db_table
+_LEASE = Lease._meta.db_table
 _BAN = Ban._meta.db_table
 _USER = get_user_model()._meta.db_table
 _NAME = get_user_model().USERNAME_FIELD
@@ -47,6 +49,7 @@ class _Room:
     epoch: str
     private: bool
     closed: bool
+    kind: str
     entries: list[Entry] = field(default_factory=list)
     rows: list[tuple[Any, ...]] = field(default_factory=list)
 
@@ -109,8 +112,9 @@ class _Append:
         keys = sorted(keys)
         rows = self._rows(
             f"WITH k (namespace, slug) AS {_values(2, len(keys))}"
-            f" SELECT r.id, r.namespace, r.slug, head, messages, first, epoch, private, closed_at IS NOT NULL"
-            f" FROM k CROSS JOIN {_ROOM} r WHERE r.namespace = k.namespace AND r.slug = k.slug"
+            f" SELECT r.id, r.namespace, r.slug, head, messages, first, epoch, private,"
+            f" closed_at IS NOT NULL, r.kind FROM k CROSS JOIN {_ROOM} r"
+            f" WHERE r.namespace = k.namespace AND r.slug = k.slug"
             f" ORDER BY r.id{_for_update(skip_locked)}",
             [value for key in keys for value in key],
         )
@@ -189,6 +193,7 @@ class _Append:
             if known is None:
                 if draft.lane is not None:
                     draft.lane.check(draft)
+                _check_kind(draft, room)
                 if draft.sender != SYSTEM:
                     self._check_rights(draft, room)
                 seq = self._number(draft, room)
@@ -220,11 +225,11 @@ class _Append:
             raise _no_room(draft.room)
         if ban is not None:
             raise EventError("banned", f"you are banned: {ban}" if ban else "you are banned")
-        if member is None:
+        if member is None and room.kind != Room.Kind.QUEUE:
             raise EventError("forbidden", f"join {draft.room!r} before you write in it")
         if room.closed:
             raise EventError("forbidden", f"{draft.room!r} is closed")
-        role, muted_until = member
+        role, muted_until = member or ("", None)
         if muted_until is not None and _aware(muted_until) > self.at:
             until = rfc3339(muted_until)
             raise EventError("muted", f"you are muted until {until}", until=until)
@@ -247,7 +252,7 @@ class _Append:
         room.head += 1
         seq = room.head
         is_message = draft.kind == Message.Kind.MESSAGE
-        room.messages += is_message
+        room.messages += is_message or draft.kind == Message.Kind.ITEM
         name = self.people[draft.sender][0]
         extra = _dumps(draft.extra) if draft.extra else ""
         room.rows.append(
@@ -300,6 +305,9 @@ class _Append:
             f"UPDATE {_ROOM} SET head = %s, messages = %s WHERE id = %s",
             [(room.head, room.messages, room.id) for room in rooms],
         )
+        queues = [room for room in rooms if room.kind == Room.Kind.QUEUE]
+        if queues:
+            self._queue(queues)
         if self.mentions:
             self.cursor.executemany(
                 f"INSERT INTO {_MENTION} (room_id, user_id, seq) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",
@@ -313,12 +321,30 @@ class _Append:
             )
             self.cursor.execute(f"DELETE FROM {_MENTION} WHERE room_id = %s AND seq = %s", deletion[1:3])
 
+    def _queue(self, queues: list[_Room]) -> None:
+        """Each order's lease, not given yet."""
+        at = stored(present(self.cursor))
+        self.cursor.executemany(
+            f"INSERT INTO {_LEASE} (room_id, seq, state, attempts, visible_at, changed_at, token, holder,"
+            f" failed, reason, result) SELECT room_id, seq, 'queued', 0, %s, %s, '', '', %s, '', ''"
+            f" FROM {_MESSAGE} WHERE room_id = %s AND seq >= %s AND kind = 'item'",
+            [(at, at, False, room.id, room.entries[0].seq) for room in queues],
+        )
+
     def appended(self) -> list[Appended]:
         return [
             Appended(room.id, room.namespace, room.slug, room.epoch, room.entries)
             for room in self.rooms.values()
             if room.entries
         ]
+
+
+def _check_kind(draft: Draft, room: _Room) -> None:
+    """A queue takes orders, and notices of the system; a room takes no orders."""
+    of_queue = draft.kind == Message.Kind.ITEM
+    notice = draft.kind == Message.Kind.NOTICE and draft.sender == SYSTEM
+    if not notice and of_queue != (room.kind == Room.Kind.QUEUE):
+        raise _no_room(draft.room)
 
 
 def _no_room(slug: str) -> EventError:
@@ -444,7 +470,7 @@ def _data(
     data: dict[str, Any] = {"client_id": client_id}
     if target is not None:
         data["target"] = target
-    if kind in (Message.Kind.MESSAGE, Message.Kind.EDIT):
+    if kind in (Message.Kind.MESSAGE, Message.Kind.EDIT, Message.Kind.ITEM):
         data["body"] = body
         if html:
             data["html"] = html

@@ -15,7 +15,7 @@ from django.contrib.auth.models import User
 from django.db import connection, transaction
 
 from chat.delivery.journal import journal
-from chat.models import Ban, DeadLetter, Membership, Mention, Message, Report, Room, Token
+from chat.models import Ban, DeadLetter, Lease, Membership, Mention, Message, Report, Room, Token
 
 from .support import Role, control_room
 
@@ -35,7 +35,7 @@ def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 def erase() -> None:
     """By SQL: the signals of deleted rows would write new entries."""
     with transaction.atomic(), connection.cursor() as cursor:
-        for model in (DeadLetter, Mention, Message, Report, Ban, Token, Membership):
+        for model in (Lease, DeadLetter, Mention, Message, Report, Ban, Token, Membership):
             cursor.execute(f"DELETE FROM {model._meta.db_table}")
         cursor.execute(f"DELETE FROM {Room._meta.db_table} WHERE kind <> 'control'")
         cursor.execute(f"UPDATE {Room._meta.db_table} SET head = 0, messages = 0, first = 1")
@@ -64,7 +64,7 @@ def make_room(alice: User, bob: User) -> MakeRoom:
     numbers = count(1)
 
     def make(*members: User, **fields: Any) -> Room:
-        room: Room = Room.objects.create(namespace="chat", **{"slug": f"room{next(numbers)}", **fields})
+        room: Room = Room.objects.create(**{"namespace": "chat", "slug": f"room{next(numbers)}", **fields})
         for person in members or (alice, bob):
             role = Role.OWNER if person == alice else Role.MEMBER
             Membership.objects.create(room=room, user=person, role=role)
@@ -76,6 +76,30 @@ def make_room(alice: User, bob: User) -> MakeRoom:
 @pytest.fixture
 def room(make_room: MakeRoom) -> Room:
     return make_room(slug="general")
+
+
+@pytest.fixture
+def make_queue(make_room: MakeRoom, alice: User) -> MakeRoom:
+    """`make_queue(ordering="ordered", max_attempts=2, …)`: Alice owns it, and who works needs no
+    membership."""
+    numbers = count(1)
+
+    def make(**fields: Any) -> Room:
+        named = {"namespace": "orders", "slug": f"queue{next(numbers)}", "ordering": "unordered"}
+        return make_room(alice, kind="queue", **{**named, **fields})
+
+    return make
+
+
+@pytest.fixture
+def queue(make_queue: MakeRoom) -> Room:
+    return make_queue(slug="kitchen")
+
+
+@pytest.fixture
+def line(make_queue: MakeRoom) -> Room:
+    """An ordered queue."""
+    return make_queue(slug="line", ordering="ordered")
 
 
 @pytest.fixture

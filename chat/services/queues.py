@@ -1,0 +1,176 @@
+"""Work queues: making, finding and listing them and their orders.
+
+What becomes of an order is `chat.delivery.leases`'s.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+
+from chat.delivery import leases
+from chat.errors import EventError
+from chat.models import Ban, Lease, Membership, Message, Room
+
+from . import people
+from .paging import check_seq, clamp, fitting
+from .rooms import _checked_choice, _checked_range, _checked_slug, _checked_text, seat_person
+
+State = Lease.State
+
+LONGEST_DELAY = 7 * 24 * 3600  #: seconds
+
+ITEM = RESULT = 32 * 1024  #: bytes of JSON
+
+
+# Checking
+
+
+def as_json(field: str, value: Any, most: int = ITEM) -> str:
+    """What a worker or a client gave, as it is stored. `too_large`, or `bad_data` for what JSON
+    can't say."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError):
+        raise EventError("bad_data", f"`{field}` must be JSON", field=field) from None
+    if size > most:
+        raise EventError("too_large", f"`{field}` is at most {most} bytes of JSON", field=field, limit=most)
+    return text
+
+
+def check_delay(field: str, delay: float) -> None:
+    """Seconds before an order that failed may be leased again."""
+    _checked_range(field, delay, 0, LONGEST_DELAY)
+
+
+# Making and finding
+
+
+def create(
+    namespace: str,
+    user_id: int,
+    slug: str,
+    *,
+    ordering: str = Room.Ordering.UNORDERED,
+    lease_seconds: float = 30.0,
+    max_attempts: int = 5,
+    name: str = "",
+) -> Room:
+    """A new queue, owned by its creator. `conflict` where the name is taken."""
+    queue = Room(
+        namespace=namespace,
+        slug=_checked_slug(slug),
+        kind=Room.Kind.QUEUE,
+        name=_checked_text("name", name, 100),
+        ordering=_checked_choice("ordering", ordering, Room.Ordering.values),
+        lease_seconds=_checked_range("lease_seconds", lease_seconds, 1, 86400),
+        max_attempts=_checked_range("max_attempts", max_attempts, 1, 1000),
+    )
+    try:
+        with transaction.atomic():
+            queue.save()
+            seat_person(queue, user_id, Membership.Role.OWNER)
+    except IntegrityError:
+        raise EventError("conflict", f"there is a queue {slug!r} already", queue=slug) from None
+    return queue
+
+
+def look(namespace: str, slug: str, user_id: int) -> Room:
+    """The queue, if this person may see it. Raises `not_found`, or `banned` from a public one."""
+    here = {"room__namespace": namespace, "room__slug": slug, "user": user_id}
+    # All three, whatever the first one says: a queue that's hidden takes as long as none.
+    queue = Room.objects.filter(namespace=namespace, slug=slug, kind=Room.Kind.QUEUE).first()
+    is_member = Membership.objects.filter(**here).exists()
+    ban = Ban.objects.filter(people.in_force(), **here).first()
+    if queue is None or (queue.private and (ban or not is_member)):
+        raise EventError("not_found", f"there is no queue {slug!r}, or it is not open to you")
+    if ban:
+        raise people.banned(ban)
+    return queue
+
+
+# Listing
+
+
+def describe(queue: Room) -> dict[str, Any]:
+    return _described(queue, counts(queue))
+
+
+def list_queues(namespace: str, user_id: int, after: str = "", limit: int | None = None) -> dict[str, Any]:
+    """`{"queues", "more", "next"?}`: the queues that this person may see, by slug."""
+    limit = clamp(limit)
+    found = list(_visible(user_id).filter(namespace=namespace, slug__gt=after).order_by("slug")[: limit + 1])
+    fit = fitting(describe(queue) for queue in found[:limit])
+    reply: dict[str, Any] = {"queues": fit, "more": len(fit) < len(found)}
+    if reply["more"]:
+        reply["next"] = fit[-1]["queue"]
+    return reply
+
+
+def list_orders(
+    namespace: str,
+    user_id: int,
+    queue: str | None = None,
+    state: str | None = None,
+    before: int | None = None,
+    limit: int | None = None,
+) -> dict[str, Any]:
+    """`{"orders", "counts", "more", "next"?}`: the newest first, of one queue or of all that this
+    person may see; then without `next`, since `before` is a place in one queue."""
+    check_seq("before", before)
+    limit = clamp(limit)
+    if queue is None:
+        queues = list(_visible(user_id).filter(namespace=namespace))
+    else:
+        queues = [look(namespace, queue, user_id)]
+    found = Lease.objects.filter(room__in=queues).order_by("-id" if queue is None else "-seq")
+    if state is not None:
+        found = found.filter(state=_checked_choice("state", state, State.values))
+    if before is not None and queue is not None:
+        found = found.filter(seq__lt=before)
+    keys = list(found.values_list("room_id", "seq")[: limit + 1])
+    fit = fitting(order.as_dict() for order in leases.load(keys[:limit]))
+    reply: dict[str, Any] = {"orders": fit, "counts": _sum(queues), "more": len(fit) < len(keys)}
+    if reply["more"] and queue is not None:
+        reply["next"] = fit[-1]["seq"]
+    return reply
+
+
+def counts(queue: Room) -> dict[str, int]:
+    """How many orders are queued, leased, done and dead. What is done isn't counted but is what
+    remains of all: there may be millions."""
+    rows = Lease.objects.filter(~Q(state=State.DONE), room=queue)
+    found = dict(rows.order_by().values_list("state").annotate(Count("pk")))
+    trimmed = (
+        Message.objects.filter(room=queue, seq=queue.first - 1).values_list("ordinal", flat=True).first()
+    )
+    done = queue.messages - (trimmed or 0) - sum(found.values())
+    open_counts = {state.value: found.get(state, 0) for state in (State.QUEUED, State.LEASED)}
+    return {**open_counts, "done": max(0, done), "dead": found.get(State.DEAD, 0)}
+
+
+def _sum(queues: list[Room]) -> dict[str, int]:
+    all_counts = [counts(queue) for queue in queues]
+    return {state: sum(each[state] for each in all_counts) for state in ("queued", "leased", "done", "dead")}
+
+
+def _visible(user_id: int) -> QuerySet[Room]:
+    mine = Membership.objects.filter(user=user_id, room=OuterRef("pk"))
+    bans = Ban.objects.filter(people.in_force(), user=user_id, room=OuterRef("pk"))
+    return Room.objects.filter(Q(private=False) | Exists(mine), ~Exists(bans), kind=Room.Kind.QUEUE)
+
+
+def _described(queue: Room, counted: dict[str, int]) -> dict[str, Any]:
+    return {
+        "queue": queue.slug,
+        "name": queue.name or queue.slug,
+        "ordering": queue.ordering,
+        "lease_seconds": queue.lease_seconds,
+        "max_attempts": queue.max_attempts,
+        "closed": queue.closed_at is not None,
+        "counts": counted,
+    }
