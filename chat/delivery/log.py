@@ -30,6 +30,9 @@ _USER = get_user_model()._meta.db_table
 _NAME = get_user_model().USERNAME_FIELD
 
 MODERATORS = ("owner", "moderator")
+# As plain strings: to look up a member of an enumeration for each draft costs more than the rest.
+MESSAGE, ITEM, NOTICE = Message.Kind.MESSAGE.value, Message.Kind.ITEM.value, Message.Kind.NOTICE.value
+WITH_BODY = frozenset({MESSAGE, Message.Kind.EDIT.value, ITEM})
 PAGE = 500
 
 
@@ -49,7 +52,7 @@ class _Room:
     epoch: str
     private: bool
     closed: bool
-    kind: str
+    is_queue: bool
     entries: list[Entry] = field(default_factory=list)
     rows: list[tuple[Any, ...]] = field(default_factory=list)
 
@@ -113,7 +116,7 @@ class _Append:
         rows = self._rows(
             f"WITH k (namespace, slug) AS {_values(2, len(keys))}"
             f" SELECT r.id, r.namespace, r.slug, head, messages, first, epoch, private,"
-            f" closed_at IS NOT NULL, r.kind FROM k CROSS JOIN {_ROOM} r"
+            f" closed_at IS NOT NULL, r.kind = 'queue' FROM k CROSS JOIN {_ROOM} r"
             f" WHERE r.namespace = k.namespace AND r.slug = k.slug"
             f" ORDER BY r.id{_for_update(skip_locked)}",
             [value for key in keys for value in key],
@@ -225,7 +228,7 @@ class _Append:
             raise _no_room(draft.room)
         if ban is not None:
             raise EventError("banned", f"you are banned: {ban}" if ban else "you are banned")
-        if member is None and room.kind != Room.Kind.QUEUE:
+        if member is None and not room.is_queue:
             raise EventError("forbidden", f"join {draft.room!r} before you write in it")
         if room.closed:
             raise EventError("forbidden", f"{draft.room!r} is closed")
@@ -251,8 +254,8 @@ class _Append:
     def _number(self, draft: Draft, room: _Room) -> int:
         room.head += 1
         seq = room.head
-        is_message = draft.kind == Message.Kind.MESSAGE
-        room.messages += is_message or draft.kind == Message.Kind.ITEM
+        is_message = draft.kind == MESSAGE
+        room.messages += is_message or draft.kind == ITEM
         name = self.people[draft.sender][0]
         extra = _dumps(draft.extra) if draft.extra else ""
         room.rows.append(
@@ -305,7 +308,7 @@ class _Append:
             f"UPDATE {_ROOM} SET head = %s, messages = %s WHERE id = %s",
             [(room.head, room.messages, room.id) for room in rooms],
         )
-        queues = [room for room in rooms if room.kind == Room.Kind.QUEUE]
+        queues = [room for room in rooms if room.is_queue]
         if queues:
             self._queue(queues)
         if self.mentions:
@@ -341,9 +344,7 @@ class _Append:
 
 def _check_kind(draft: Draft, room: _Room) -> None:
     """A queue takes orders, and notices of the system; a room takes no orders."""
-    of_queue = draft.kind == Message.Kind.ITEM
-    notice = draft.kind == Message.Kind.NOTICE and draft.sender == SYSTEM
-    if not notice and of_queue != (room.kind == Room.Kind.QUEUE):
+    if (draft.kind == ITEM) != room.is_queue and not (draft.kind == NOTICE and draft.sender == SYSTEM):
         raise _no_room(draft.room)
 
 
@@ -470,7 +471,7 @@ def _data(
     data: dict[str, Any] = {"client_id": client_id}
     if target is not None:
         data["target"] = target
-    if kind in (Message.Kind.MESSAGE, Message.Kind.EDIT, Message.Kind.ITEM):
+    if kind in WITH_BODY:
         data["body"] = body
         if html:
             data["html"] = html
