@@ -13,7 +13,7 @@ from django.contrib.auth import get_user_model
 from django.contrib.auth.signals import user_logged_in, user_logged_out
 from django.contrib.sessions.models import Session
 from django.db.backends.signals import connection_created
-from django.db.models.signals import post_delete, post_save
+from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 
 from .delivery import door, durability
 from .models import Ban, Login, Membership, Token
@@ -25,6 +25,13 @@ def connect() -> None:
     user_logged_in.connect(_logged_in, dispatch_uid="chat.logged_in")
     user_logged_out.connect(_logged_out, dispatch_uid="chat.logged_out")
     for signal, sender, receiver in (
+        (pre_save, get_user_model(), _person_changes),
+        (pre_delete, get_user_model(), _hold_control),
+        (pre_save, Token, _hold_control),
+        (pre_delete, Token, _hold_control),
+        (pre_save, Ban, _hold_control),
+        (pre_delete, Membership, _hold_control),
+        (pre_delete, Session, _hold_control),
         (post_save, get_user_model(), _person_saved),
         (post_delete, get_user_model(), _person_deleted),
         (post_save, Token, _access_changed),
@@ -34,6 +41,19 @@ def connect() -> None:
         (post_delete, Session, _session_deleted),
     ):
         signal.connect(receiver, sender=sender, dispatch_uid=f"chat.{receiver.__name__}.{id(signal)}")
+
+
+def _hold_control(raw: bool = False, **kwargs: Any) -> None:
+    """What follows writes to the control log, whose row is locked before any other."""
+    if not raw:
+        door.hold_control()
+
+
+def _person_changes(
+    instance: Any, update_fields: frozenset[str] | None, raw: bool = False, **kwargs: Any
+) -> None:
+    if instance.pk is not None and update_fields != {"last_login"}:
+        _hold_control(raw)
 
 
 def _logged_in(request: Any, user: Any, **kwargs: Any) -> None:

@@ -6,6 +6,7 @@ import ipaddress
 import os
 import re
 import secrets
+import unicodedata
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -108,6 +109,14 @@ def rate_limit(default: str = "100/s:1000") -> tuple[float, int] | None:
     if not match or float(match[1]) <= 0 or int(match[2]) < 1:
         refuse("RATE_LIMIT", f"is {value!r}; give N/s:BURST, such as {default}, or off")
     return float(match[1]), int(match[2])
+
+
+def filtered_words() -> list[str]:
+    """Words that messages are masked of. One with a space or a hyphen would never be found."""
+    for value in words("FILTERED_WORDS"):
+        if not all(unicodedata.category(each)[0] in "LNM" or each in "\u200c\u200d" for each in value):
+            refuse("FILTERED_WORDS", f"has {value!r}; give words of letters and digits, comma-separated")
+    return words("FILTERED_WORDS")
 
 
 def database(default: str) -> dict:

@@ -25,6 +25,8 @@ ALLOWED_ORIGINS: list[str] = env.origins()
 TRUSTED_PROXIES: list[str] = env.proxies()
 # A person's token bucket: (events a second, burst); None turns every rate limit off.
 RATE_LIMIT: tuple[float, int] | None = env.rate_limit()
+# Words that are masked with asterisks in messages.
+FILTERED_WORDS: list[str] = env.filtered_words()
 # Whether everyone signed in may make rooms.
 ROOM_CREATION = True
 

@@ -14,6 +14,7 @@ for name in (
     "ALLOWED_ORIGINS",
     "TRUSTED_PROXIES",
     "RATE_LIMIT",
+    "FILTERED_WORDS",
 ):
     os.environ[name] = ""
 os.environ |= {"DEBUG": "1", "SECRET_KEY": "for-tests-only"}

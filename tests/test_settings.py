@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 # A whole environment: `.env`, where a developer has one, must not decide what is tested here.
 UNSET = dict.fromkeys(
     ["HOST", "PORT", "SECRET_KEY", "DEBUG", "DATABASE_URL", "REDIS_URL"]
-    + ["ALLOWED_HOSTS", "ALLOWED_ORIGINS", "TRUSTED_PROXIES", "RATE_LIMIT"],
+    + ["ALLOWED_HOSTS", "ALLOWED_ORIGINS", "TRUSTED_PROXIES", "RATE_LIMIT", "FILTERED_WORDS"],
     "",
 )
 
@@ -55,6 +55,8 @@ WRONG = [
     ("RATE_LIMIT", "100"),
     ("RATE_LIMIT", "0/s:10"),
     ("RATE_LIMIT", "ten/s:100"),
+    ("FILTERED_WORDS", "two words"),
+    ("FILTERED_WORDS", "fine,f*ck"),
 ]
 
 

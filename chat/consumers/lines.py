@@ -24,7 +24,6 @@ from chat.wire.lines import FRAME_IN, fits, lines
 from chat.wire.packets import Ack, BadPacket, Event
 
 logger = logging.getLogger(__name__)
-events_log = logging.getLogger("chat.events")
 
 #: So many bad packets within so many seconds end the connection.
 BAD_PACKETS, BAD_SECONDS = 20, 10.0
@@ -80,7 +79,7 @@ class LinesConsumer(AsyncConsumer):
             self._namespace.hub.unregister(socket)
             self._namespace.farewell(socket)
             if socket.admitted:
-                events_log.info("a user disconnected: %s", _who(socket))
+                self._namespace.hub.activity.note("a user disconnected", socket=socket)
 
     async def _serve(self, socket: Socket, scope: dict[str, Any], receive: Receive) -> None:
         try:
@@ -104,9 +103,9 @@ class LinesConsumer(AsyncConsumer):
         await namespace.admit(socket)
         if socket.closed is not None:
             return
-        socket.admitted = True
+        namespace.hub.admit(socket)
         socket.outbox.put(lines.event("connect", _greeting(socket)))
-        events_log.info("a user connected: %s", _who(socket))
+        namespace.hub.activity.note("a user connected", socket=socket)
         await namespace.connect(socket)
 
     async def _listen(self, socket: Socket, receive: Receive) -> None:
@@ -167,13 +166,6 @@ def _greeting(socket: Socket) -> dict[str, Any]:
         "user": None if socket.user is None else socket.user.as_dict(),
         "limits": {"frame": FRAME_IN, "body": BODY, "window": WINDOW},
     }
-
-
-def _who(socket: Socket) -> str:
-    """For the log, where a line break or an escape sequence in a name could forge a line."""
-    name = "nobody" if socket.user is None else socket.user.name
-    plain = "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in name)
-    return f"{plain} ({socket.id} in /{socket.namespace_path})"
 
 
 async def _ready(hub: Hub) -> None:

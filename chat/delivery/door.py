@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from django.db import transaction
+from django.db import connection, transaction
 
 from ..errors import EventError
+from ..models import Room
 from . import log
 from .entries import SYSTEM, Appended, Draft, Receipt
 from .journal import journal, refuse_synchronous_caller
@@ -111,10 +113,27 @@ def _written(appended: list[Appended]) -> None:
         on_write(appended)
 
 
+@contextmanager
+def controlled() -> Iterator[None]:
+    """A transaction that tells all processes and locks rooms or people as well: the control log
+    first, then rooms by id, then people, so that no two of them wait for each other."""
+    with transaction.atomic():
+        hold_control()
+        yield
+
+
+def hold_control() -> None:
+    """Lock the control log for the rest of the transaction, where there is one."""
+    if connection.in_atomic_block:
+        namespace, slug = CONTROL
+        rows = Room.objects.select_for_update(no_key=True).filter(namespace=namespace, slug=slug)
+        rows.values_list("pk").first()
+
+
 def control(act: str, **data: Any) -> None:
     """Tell every process of the site, through its control log; commits with the caller.
 
-    What the acts do: `chat/hub/control.py`.
+    What the acts do: `chat/hub/control.py`. A caller that locks a room itself: see `controlled`.
     """
     write(
         Draft(

@@ -12,8 +12,20 @@ from msgspec import Meta
 from chat.delivery import pools
 from chat.delivery.entries import Draft
 from chat.errors import EventError
-from chat.middleware import authenticated, rate_limit
-from chat.namespace import Body, Check, ClientId, Limit, Namespace, Seq, Slug, Socket, after_answer, on
+from chat.middleware import authenticated, rate_limit, word_filter
+from chat.namespace import (
+    Body,
+    Check,
+    ClientId,
+    Limit,
+    Namespace,
+    Seq,
+    Slug,
+    Socket,
+    after_answer,
+    on,
+    register,
+)
 from chat.services import history, listing, rendering, rooms
 
 Data = dict[str, Any]
@@ -34,9 +46,10 @@ def check_emoji(field: str, emoji: str) -> None:
 Emoji = Annotated[str, Meta(max_length=32, description="one emoji"), Check(check_emoji)]
 
 
+@register
 class Chat(Namespace):
     path = "chat"
-    middleware = (authenticated, rate_limit())
+    middleware = (authenticated, rate_limit(), word_filter(events=("message", "edit")))
 
     # Listening to a room
 
@@ -177,7 +190,7 @@ class Chat(Namespace):
             max_deliver=max_deliver,
         )
         made = await pools.write(make, self.path, me(socket), room)
-        self.hub.emit(self.path, "room:added", {"room": room}, user=me(socket), except_=[socket])
+        self.hub.emit(self.path, "room:added", {"room": room}, user=me(socket), except_=socket.id)
         return await pools.read(listing.describe, made.pk, me(socket))
 
     @on("room:update")

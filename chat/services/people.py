@@ -197,14 +197,16 @@ def banned(ban: Ban) -> EventError:
 # Finding people
 
 
-def find(user: int | str) -> User:
-    """The active person with this id (an integer) or name (a string), else `not_found`."""
+def find(user: int | str, *, active: bool = True) -> User:
+    """The person with this id (an integer) or name (a string), else `not_found`; without `active`
+    also one whose account was switched off."""
     which = Q(username=user.replace("\0", "\ufffd")) if isinstance(user, str) else Q(pk=user)
-    found = _people().filter(which).first()
+    found = _people(active).filter(which).first()
     if found is None:
-        raise EventError("not_found", f"there is no person {user!r}")
+        raise EventError("not_found", f"there is no person {user!r}", field="user")
     return found
 
 
-def _people() -> QuerySet[User]:
-    return User.objects.filter(is_active=True).exclude(pk=SYSTEM)
+def _people(active: bool) -> QuerySet[User]:
+    everyone = User.objects.exclude(pk=SYSTEM)
+    return everyone.filter(is_active=True) if active else everyone

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -89,6 +89,18 @@ def member(namespace: str, slug: str, user_id: int, *, lock: bool = False) -> tu
     if membership is None:
         raise EventError("forbidden", f"you are not a member of {slug!r}")
     return room, membership
+
+
+def check_member(namespace: str, slug: str, user_id: int, roles: Collection[str] | None = None) -> None:
+    """Of a room or a queue. Raises `not_found`, `banned` or, without one of the roles, `forbidden`."""
+    there = Q(room__namespace=namespace, room__slug=slug, user=user_id)
+    room = Room.objects.filter(namespace=namespace, slug=slug).exclude(kind=Room.Kind.CONTROL).first()
+    membership = Membership.objects.filter(there).first()
+    _seen(slug, room, membership, Ban.objects.filter(people.in_force(), there).first())
+    if membership is None:
+        raise EventError("forbidden", f"you are not a member of {slug!r}")
+    if roles is not None and membership.role not in roles:
+        raise EventError("forbidden", f"only {' or '.join(roles)} of {slug!r} may do this")
 
 
 def _seen(slug: str, room: Room | None, membership: Membership | None, ban: Ban | None) -> View:
@@ -212,8 +224,8 @@ def create(
     room = Room(
         namespace=namespace,
         slug=_checked_slug(slug),
-        name=_checked_text("name", name, 100),
-        topic=_checked_text("topic", topic, 300),
+        name=checked_text("name", name, 100),
+        topic=checked_text("topic", topic, 300),
         private=private,
         ordering=_checked_choice("ordering", ordering, Room.Ordering.values),
         ack_wait=_checked_range("ack_wait", ack_wait, 0.1, 3600),
@@ -233,7 +245,7 @@ def invite(namespace: str, slug: str, by: int, user: int | str) -> User:
 
     Inviting a member again changes nothing. The control entry tells every process.
     """
-    with transaction.atomic():
+    with door.controlled():
         room = _led(namespace, slug, by)
         person = people.find(user)
         if Ban.objects.filter(people.in_force(), room=room, user=person).exists():
@@ -249,17 +261,22 @@ def quit(namespace: str, slug: str, user_id: int) -> None:
     longest-standing moderator, else the longest-standing member; the last one out leaves
     it to the staff.
     """
-    with transaction.atomic():
+    with door.controlled():
         room, membership = member(namespace, slug, user_id, lock=True)
-        membership.delete()
-        about = {"user": _person(membership)}
-        text = f"{about['user']['name']} left the room."
-        if membership.role == Role.OWNER and (heir := _heir(room)):
-            heir.role = Role.OWNER
-            heir.save(update_fields=["role"])
-            about["owner"] = _person(heir)
-            text += f" {about['owner']['name']} owns it now."
-        _note(room, text, act="quit", **about)
+        end_membership(room, membership, "quit", f"{membership.user.get_username()} left the room.")
+
+
+def end_membership(room: Room, membership: Membership, act: str, text: str, reason: str = "") -> None:
+    """The same for who is removed: told as a notice, at whose place in the log it takes effect.
+    The caller holds the control log and the room."""
+    membership.delete()
+    about: dict[str, Any] = {"user": _person(membership), **({"reason": reason} if reason else {})}
+    if membership.role == Role.OWNER and (heir := _heir(room)):
+        heir.role = Role.OWNER
+        heir.save(update_fields=["role"])
+        about["owner"] = _person(heir)
+        text += f" {about['owner']['name']} owns it now."
+    note(room, text, act=act, **about)
 
 
 def update(
@@ -268,9 +285,9 @@ def update(
     """A new name or topic, by an owner or a moderator, told to the members as a notice."""
     changes = {}
     if name is not None:
-        changes["name"] = _checked_text("name", name, 100)
+        changes["name"] = checked_text("name", name, 100)
     if topic is not None:
-        changes["topic"] = _checked_text("topic", topic, 300)
+        changes["topic"] = checked_text("topic", topic, 300)
     with transaction.atomic():
         room = _led(namespace, slug, user_id)
         changes = {field: value for field, value in changes.items() if getattr(room, field) != value}
@@ -278,7 +295,7 @@ def update(
             for field, value in changes.items():
                 setattr(room, field, value)
             room.save(update_fields=list(changes))
-            _note(room, _told(changes), act="update", **changes)
+            note(room, _told(changes), act="update", **changes)
     return room
 
 
@@ -287,7 +304,7 @@ def close(room: Room, reason: str = "") -> None:
     with transaction.atomic():
         room = Room.objects.select_for_update(no_key=True).get(pk=room.pk)
         if room.closed_at is None:
-            _note(room, "The room was closed.", act="close", **({"reason": reason} if reason else {}))
+            note(room, "The room was closed.", act="close", **({"reason": reason} if reason else {}))
             room.closed_at = timezone.now()
             room.save(update_fields=["closed_at"])
 
@@ -313,7 +330,10 @@ def _person(membership: Membership) -> dict[str, Any]:
     return Person(membership.user_id, membership.user.get_username()).as_dict()
 
 
-def _note(room: Room, text: str, **about: Any) -> None:
+def note(room: Room, text: str, **about: Any) -> None:
+    """What the members of a room are told of it; in a queue there are none to tell."""
+    if room.kind != Room.Kind.FANOUT:
+        return
     door.write(
         Draft(
             namespace=room.namespace,
@@ -344,7 +364,7 @@ def _checked_slug(slug: str) -> str:
     return slug
 
 
-def _checked_text(field: str, text: str, longest: int) -> str:
+def checked_text(field: str, text: str, longest: int) -> str:
     text = text.strip()
     if len(text) > longest:
         raise EventError("bad_data", f"`{field}` has at most {longest} characters", field=field)

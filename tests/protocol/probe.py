@@ -11,9 +11,8 @@ from django.urls import path, re_path
 
 from chatsite.asgi import application as site  # sets Django up
 
-from chat import middleware  # isort: skip
 from chat.consumers.lines import LinesConsumer  # isort: skip
-from chat.middleware import authenticated, rate_limit  # isort: skip
+from chat.middleware import authenticated, rate_limit, rates  # isort: skip
 from chat.namespace import Namespace, Slug, Socket, on  # isort: skip
 
 
@@ -63,7 +62,7 @@ class Probe(Namespace):
 
 
 if "CONNECTIONS" in os.environ:  # an address's limit that a test can reach
-    middleware._connections = middleware.Buckets(*middleware.parse_rate(os.environ["CONNECTIONS"]))
+    rates._connections = rates.Buckets(*rates.parse_rate(os.environ["CONNECTIONS"]))
 
 application = ProtocolTypeRouter(
     {

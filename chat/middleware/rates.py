@@ -1,9 +1,4 @@
-"""Middleware: what stands between a packet and its handler.
-
-A middleware is called with every event, `await middleware(socket, event, next)`, and calls
-`await next(socket, event)` for the rest of the chain: it may change the event or the answer,
-or raise `EventError`. One with a `connect(socket)` is also asked whether a socket may come in.
-"""
+"""Rates: how much a person may send, and how often an address may connect."""
 
 from __future__ import annotations
 
@@ -22,17 +17,6 @@ if TYPE_CHECKING:
 
 FREE = (1000.0, 1000)  #: acks and `received` a second that cost nothing, and their burst
 CONNECTIONS = (50.0, 2000)  #: new connections of an address a second, and their burst
-
-
-class Authenticated:
-    """Only people come in."""
-
-    async def connect(self, socket: Socket) -> None:
-        if socket.user is None:
-            raise EventError("unauthenticated", "Sign in to come in.")
-
-
-authenticated = Authenticated()
 
 
 class Bucket:
