@@ -347,4 +347,4 @@ def _until(seconds: float | None) -> datetime | None:
 
 
 def _checked_reason(reason: str) -> str:
-    return rooms.checked_text("reason", reason, REASON)
+    return rooms._checked_text("reason", reason, REASON)

@@ -224,8 +224,8 @@ def create(
     room = Room(
         namespace=namespace,
         slug=_checked_slug(slug),
-        name=checked_text("name", name, 100),
-        topic=checked_text("topic", topic, 300),
+        name=_checked_text("name", name, 100),
+        topic=_checked_text("topic", topic, 300),
         private=private,
         ordering=_checked_choice("ordering", ordering, Room.Ordering.values),
         ack_wait=_checked_range("ack_wait", ack_wait, 0.1, 3600),
@@ -285,9 +285,9 @@ def update(
     """A new name or topic, by an owner or a moderator, told to the members as a notice."""
     changes = {}
     if name is not None:
-        changes["name"] = checked_text("name", name, 100)
+        changes["name"] = _checked_text("name", name, 100)
     if topic is not None:
-        changes["topic"] = checked_text("topic", topic, 300)
+        changes["topic"] = _checked_text("topic", topic, 300)
     with transaction.atomic():
         room = _led(namespace, slug, user_id)
         changes = {field: value for field, value in changes.items() if getattr(room, field) != value}
@@ -364,7 +364,7 @@ def _checked_slug(slug: str) -> str:
     return slug
 
 
-def checked_text(field: str, text: str, longest: int) -> str:
+def _checked_text(field: str, text: str, longest: int) -> str:
     text = text.strip()
     if len(text) > longest:
         raise EventError("bad_data", f"`{field}` has at most {longest} characters", field=field)
