@@ -36,6 +36,7 @@ class Control:
             "kick": self._kick,
             "forget": self._forget,
             "note": self._note,
+            "news": self._news,
         }
 
     def obey(self, data: dict[str, Any]) -> None:
@@ -96,3 +97,8 @@ class Control:
 
     def _note(self, text: str, fields: dict[str, Any]) -> None:
         self._hub.activity.told(text, fields)
+
+    def _news(self, room: int, news: list[list[Any]]) -> None:
+        """What a command has made of a queue's orders: events for its watchers."""
+        if (queue := self._hub.rooms.get(room)) is not None:
+            queue.heard({"room": room, "news": news})
