@@ -106,7 +106,8 @@ class Broadcast:
         self, code: int = Close.NOT_ALLOWED, error: EventError | None = None
     ) -> None:
         """Close them, with the reason in a packet before it."""
-        await self._control("disconnect", code=int(code), error=None if error is None else error.as_dict())
+        why = error or EventError("kicked", "the server ended this connection")
+        await self._control("disconnect", code=int(code), error=why.as_dict())
 
     async def _control(self, act: str, **data: Any) -> None:
         await pools.write(lambda: door.control(act, address=self._address.as_dict(), **data))
