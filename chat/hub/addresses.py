@@ -88,6 +88,10 @@ class Addresses:
         left_out = {socket for room in address.except_ for socket in self._in(namespace, room)}
         return [socket for socket in found if socket not in left_out]
 
+    def counts(self) -> dict[str, int]:
+        """How many sockets each namespace has here."""
+        return {namespace: len(sockets) for namespace, sockets in self._everyone.items()}
+
     def _in(self, namespace: str, room: str) -> Iterable[Any]:
         own = self._by_id.get(room)
         if own is not None:

@@ -36,6 +36,7 @@ class Control:
             "kick": self._kick,
             "forget": self._forget,
             "note": self._note,
+            "presence": self._presence,
             "news": self._news,
         }
 
@@ -77,17 +78,17 @@ class Control:
             socket.leave(*leave)
             socket.join(*join)
 
-    def _disconnect(self, address: dict[str, Any], code: int, error: dict[str, Any] | None) -> None:
-        why = None if error is None else EventError(**{k: v for k, v in error.items() if k != "temporary"})
+    def _disconnect(self, address: dict[str, Any], code: int, error: dict[str, Any]) -> None:
+        why = EventError(**{key: value for key, value in error.items() if key != "temporary"})
         for socket in self._hub.addresses.reached(Address(**address)):
             socket.close(code, why)
 
     def _kick(self, user: int | None = None, sid: str | None = None, reason: str = "") -> None:
-        """A person's sockets, or one socket, are closed, in whichever namespace."""
+        """A person's sockets, or the one of this id, are closed, in whichever namespace."""
         message = f"you were sent away: {reason}" if reason else "you were sent away"
         error = EventError("kicked", message, **({"reason": reason} if reason else {}))
-        for socket in list(self._hub.sockets) if user is None else self._hub.sockets_of([user]):
-            if sid is None or socket.id == sid:
+        for socket in list(self._hub.sockets):
+            if socket.id == sid if sid else socket.user is not None and socket.user.id == user:
                 socket.close(Close.NOT_ALLOWED, error)
 
     def _forget(self) -> None:
@@ -102,3 +103,10 @@ class Control:
         """What a command has made of a queue's orders: events for its watchers."""
         if (queue := self._hub.rooms.get(room)) is not None:
             queue.heard({"room": room, "news": news})
+
+    def _presence(self, came: list[dict[str, Any]], went: list[dict[str, Any]]) -> None:
+        """People came online or went."""
+        everyone = Address("users").as_dict()
+        for event, people in (("user:connected", came), ("user:disconnected", went)):
+            for person in people:
+                self._emit(everyone, event, {"user": person})

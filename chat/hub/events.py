@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,11 @@ def check_event(event: str) -> None:
 class Events:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
-        self._questions: dict[str, Question] = {"sockets": self._describe, "emit": self._emit_and_answer}
+        self._questions: dict[str, Question] = {
+            "sockets": self._describe,
+            "counts": self._count,
+            "emit": self._emit_and_answer,
+        }
         self._peers = Peers(hub, self._questions)
         #: Where a namespace hears what it says to itself in other processes.
         self.servers: dict[str, Callable[[str, Any], None]] = {}
@@ -76,6 +81,13 @@ class Events:
         found = await self._gather("sockets", {"address": address.as_dict()}, 0.0, local)
         return [socket for some in found for socket in some]
 
+    async def count_sockets(self) -> dict[str, int]:
+        """How many sockets each namespace has in all processes."""
+        counts: Counter[str] = Counter()
+        for some in await self._gather("counts", {}, 0.0, False):
+            counts.update(some)
+        return dict(counts)
+
     def server_emit(self, namespace: str, event: str, data: Any) -> None:
         """To the namespace itself in the other processes."""
         self._hub.hints.publish(hints.SITE, {"server": namespace, "event": event, "data": data})
@@ -111,3 +123,6 @@ class Events:
 
     async def _describe(self, message: dict[str, Any]) -> list[dict[str, Any]]:
         return [socket.describe() for socket in self._hub.addresses.reached(Address(**message["address"]))]
+
+    async def _count(self, _: dict[str, Any]) -> dict[str, int]:
+        return self._hub.addresses.counts()

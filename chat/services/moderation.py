@@ -26,7 +26,7 @@ from chat.delivery.entries import SYSTEM, Draft, now, rfc3339
 from chat.errors import EventError
 from chat.models import Ban, LastSeen, Login, Membership, Message, Presence, Room, Token
 
-from . import people, rooms
+from . import people, presence, rooms
 
 CHAT = "chat"
 REASON = 300  #: characters of a reason
@@ -65,8 +65,8 @@ def ban(
     return banned
 
 
-def unban(by: int, user: int | str, room: str | None = None, *, namespace: str = CHAT) -> None:
-    """Raises `not_found` where the person isn't banned there."""
+def unban(by: int, user: int | str, room: str | None = None, *, namespace: str = CHAT) -> User:
+    """Returns the person. Raises `not_found` where they aren't banned there."""
     with _act(by) as staff:
         place = None if room is None else _room(namespace, room)
         person = people.find(user, active=False)
@@ -75,6 +75,7 @@ def unban(by: int, user: int | str, room: str | None = None, *, namespace: str =
             where = "from the site" if place is None else f"from {room!r}"
             raise EventError("not_found", f"{person.username} is not banned {where}", field="user")
         _record(staff, "a user was unbanned", person, place)
+    return person
 
 
 def mute(
@@ -85,9 +86,8 @@ def mute(
     namespace: str = CHAT,
     seconds: float | None = None,
     reason: str = "",
-) -> datetime | None:
-    """A member may read and not write, for so many seconds or for good; 0 ends that. Returns
-    until when."""
+) -> Membership:
+    """A member may read and not write, for so many seconds or for good; 0 ends that."""
     reason = _checked_reason(reason)
     until = None if seconds == 0 else _until(seconds) or FOR_GOOD
     with _act(by) as staff:
@@ -103,10 +103,10 @@ def mute(
         _record(
             staff, f"a user was {'muted' if until else 'unmuted'}", person, place, until=until, reason=reason
         )
-    return until
+    return membership
 
 
-def kick(by: int, user: int | str, room: str, *, namespace: str = CHAT, reason: str = "") -> None:
+def kick(by: int, user: int | str, room: str, *, namespace: str = CHAT, reason: str = "") -> User:
     """End a membership. Of a public room the person may become a member again."""
     reason = _checked_reason(reason)
     with _act(by) as staff:
@@ -115,24 +115,18 @@ def kick(by: int, user: int | str, room: str, *, namespace: str = CHAT, reason: 
         _membership(place, person)
         _end_membership(place, person, "kick", f"{person.username} was removed.", reason)
         _record(staff, "a user was removed from a room", person, place, reason=reason)
+    return person
 
 
-def send_away(by: int, user: int | str, *, reason: str = "") -> None:
-    """Close all of a person's sockets; they may come back by hand."""
+def send_away(by: int, user: int | str | None, *, sid: str | None = None, reason: str = "") -> User | None:
+    """Close all of a person's sockets, or the one with this id, which is this person's or nobody's.
+    They may come back by hand."""
     reason = _checked_reason(reason)
     with _act(by) as staff:
-        person = _target(staff, user)
-        door.control("kick", user=person.pk, reason=reason)
-        _record(staff, "a user was sent away", person, reason=reason)
-
-
-def send_socket_away(by: int, sid: str, user: int, *, reason: str = "") -> None:
-    """Close one socket, which is this person's."""
-    reason = _checked_reason(reason)
-    with _act(by) as staff:
-        person = _target(staff, user)
-        door.control("kick", sid=sid, reason=reason)
-        _record(staff, "a user was sent away", person, reason=reason, sid=sid)
+        person = None if user is None else _target(staff, user)
+        door.control("kick", user=person and person.pk, sid=sid, reason=reason)
+        _record(staff, "a user was sent away", person, sid=sid, reason=reason)
+    return person
 
 
 # Rooms and messages
@@ -182,6 +176,7 @@ def anonymise(by: int, user: int | str, *, erased: bool = False) -> User:
         person = _target(staff, user)
         check_not_last(person)
         memberships = _lock_memberships(person)
+        presence.forget(person)
         _end_access(person)
         _forget_name(person)
         for membership in memberships:
@@ -292,7 +287,7 @@ def _room(namespace: str, slug: str) -> Room:
 
 
 def _membership(room: Room, person: User) -> Membership:
-    membership = Membership.objects.filter(room=room, user=person).first()
+    membership = Membership.objects.filter(room=room, user=person).select_related("user").first()
     if membership is None:
         raise EventError("not_found", f"{person.username} is not a member of {room.slug!r}", field="user")
     return membership
@@ -314,7 +309,13 @@ def _deletion(room: Room, seq: int, reason: str = "") -> Draft:
 
 
 def _record(
-    staff: User, what: str, about: User | Room, room: Room | None = None, *, flag: int = CHANGE, **more: Any
+    staff: User,
+    what: str,
+    about: User | Room | None,
+    room: Room | None = None,
+    *,
+    flag: int = CHANGE,
+    **more: Any,
 ) -> None:
     """For Django's log of the staff's acts, and for the event log of every process."""
     place = about if isinstance(about, Room) else room
@@ -323,9 +324,9 @@ def _record(
     fields = _given(**more)
     LogEntry.objects.create(
         user=staff,
-        content_type=ContentType.objects.get_for_model(about),
-        object_id=str(about.pk),
-        object_repr=str(about)[:200],
+        content_type=None if about is None else ContentType.objects.get_for_model(about),
+        object_id=None if about is None else str(about.pk),
+        object_repr=str(about or "")[:200],
         action_flag=flag,
         change_message=" ".join([what, *(f"{key}={value}" for key, value in {**where, **fields}.items())]),
     )
@@ -347,4 +348,4 @@ def _until(seconds: float | None) -> datetime | None:
 
 
 def _checked_reason(reason: str) -> str:
-    return rooms._checked_text("reason", reason, REASON)
+    return rooms.checked_text("reason", reason, REASON)

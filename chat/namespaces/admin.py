@@ -1,0 +1,204 @@
+"""The staff's: people, rooms, sockets, and the event log as it is written.
+
+Each act is one of `chat.services.moderation`, which checks again who may, and takes effect in
+every process. Rooms are those of /chat where no other namespace is named.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import Annotated, Any
+
+from msgspec import Meta
+
+from chat.delivery import pools
+from chat.delivery.entries import rfc3339
+from chat.errors import EventError
+from chat.middleware import audit, authenticated, rate_limit, staff_only
+from chat.namespace import (
+    Broadcast,
+    Limit,
+    Namespace,
+    RemoteSocket,
+    Seq,
+    Slug,
+    Socket,
+    on,
+    on_server,
+    register,
+)
+from chat.services import moderation, overview
+from chat.services.paging import clamp, fitting
+
+from .chat import Data, me
+
+Reason = Annotated[str, Meta(max_length=moderation.REASON, description="text of at most 300 characters")]
+Seconds = Annotated[float, Meta(ge=0, description="a number of seconds, from 0 on")]
+
+ROOMS = 100  #: of a socket that are named
+
+
+@register
+class Admin(Namespace):
+    path = "admin"
+    middleware = (authenticated, rate_limit(), staff_only, audit)
+
+    # People
+
+    @on("user:list")
+    async def list_people(
+        self, socket: Socket, query: str = "", after: str = "", limit: Limit | None = None
+    ) -> Data:
+        return await pools.read(overview.list_people, query, after, limit)
+
+    @on("user:ban")
+    async def ban(
+        self,
+        socket: Socket,
+        user: int | str,
+        reason: Reason,
+        room: Slug | None = None,
+        seconds: Seconds | None = None,
+        namespace: Slug = "chat",
+    ) -> Data:
+        """From a room, or from the site: their sockets close with 4503."""
+        act = partial(moderation.ban, namespace=namespace, seconds=seconds, reason=reason)
+        banned = await pools.write(act, me(socket), user, room)
+        return {"user": _person(banned.user), "until": banned.until and rfc3339(banned.until)}
+
+    @on("user:unban")
+    async def unban(
+        self, socket: Socket, user: int | str, room: Slug | None = None, namespace: Slug = "chat"
+    ) -> Data:
+        act = partial(moderation.unban, namespace=namespace)
+        return {"user": _person(await pools.write(act, me(socket), user, room))}
+
+    @on("user:mute")
+    async def mute(
+        self,
+        socket: Socket,
+        user: int | str,
+        room: Slug,
+        reason: Reason,
+        seconds: Seconds | None = None,
+        namespace: Slug = "chat",
+    ) -> Data:
+        """They may read and not write; `seconds` 0 ends it."""
+        act = partial(moderation.mute, namespace=namespace, seconds=seconds, reason=reason)
+        membership = await pools.write(act, me(socket), user, room)
+        until = membership.muted_until
+        return {"user": _person(membership.user), "until": until and rfc3339(until)}
+
+    @on("user:kick")
+    async def kick(
+        self, socket: Socket, user: int | str | None = None, sid: str | None = None, reason: Reason = ""
+    ) -> Data:
+        """All sockets of a person, or one socket. They may come back by hand."""
+        if (user is None) == (sid is None):
+            raise EventError("bad_data", "give `user` or `sid`, one of them", field="user")
+        if sid is not None:
+            found = await self._find(sid)
+            if not found:
+                raise EventError("not_found", f"there is no socket {sid!r}", field="sid")
+            user = None if found[0].user is None else found[0].user.id
+        act = partial(moderation.send_away, sid=sid, reason=reason)
+        person = await pools.write(act, me(socket), user)
+        return {"user": person and _person(person)}
+
+    @on("user:delete")
+    async def delete(self, socket: Socket, user: int | str, erase: bool = False) -> Data:
+        """The person becomes `deleted-ID`; with `erase` their messages go as well. Asked again,
+        what an outage left of those goes."""
+        person = await pools.write(partial(moderation.anonymise, erased=erase), me(socket), user)
+        place = (0, 0) if erase else None
+        while place is not None:
+            place = await pools.write(moderation.erase_slice, person.pk, place)
+        return {"user": _person(person)}
+
+    # Rooms
+
+    @on("room:list")
+    async def list_rooms(
+        self, socket: Socket, namespace: Slug = "chat", after: str = "", limit: Limit | None = None
+    ) -> Data:
+        return await pools.read(overview.list_rooms, namespace, after, limit)
+
+    @on("room:kick")
+    async def remove(
+        self, socket: Socket, room: Slug, user: int | str, reason: Reason = "", namespace: Slug = "chat"
+    ) -> Data:
+        """The end of a membership."""
+        act = partial(moderation.kick, namespace=namespace, reason=reason)
+        return {"room": room, "user": _person(await pools.write(act, me(socket), user, room))}
+
+    @on("room:close")
+    async def close(self, socket: Socket, room: Slug, reason: Reason = "", namespace: Slug = "chat") -> Data:
+        await pools.write(
+            partial(moderation.close_room, namespace=namespace, reason=reason), me(socket), room
+        )
+        return {"room": room}
+
+    @on("message:delete")
+    async def delete_message(
+        self, socket: Socket, room: Slug, seq: Seq, reason: Reason, namespace: Slug = "chat"
+    ) -> Data:
+        act = partial(moderation.delete_message, namespace=namespace, reason=reason)
+        await pools.write(act, me(socket), room, seq)
+        return {"room": room, "seq": seq}
+
+    # The server
+
+    @on("sockets:list")
+    async def list_sockets(self, socket: Socket, after: str = "", limit: Limit | None = None) -> Data:
+        """Those of every process that answers within a second, by their ids."""
+        found = sorted((each for each in await self._find() if each.id > after), key=lambda each: each.id)
+        fit = fitting(_as_listed(each) for each in found[: clamp(limit)])
+        reply: Data = {"sockets": fit, "more": len(fit) < len(found)}
+        if reply["more"]:
+            reply["next"] = fit[-1]["sid"]
+        return reply
+
+    @on("stats")
+    async def show_stats(self, socket: Socket) -> Data:
+        counts, rest = await asyncio.gather(self.hub.events.count_sockets(), pools.read(overview.stats))
+        return {"sockets": counts, **rest}
+
+    @on("log:watch")
+    async def watch(self, socket: Socket) -> None:
+        """From now on each line of the event log, as a `log` event."""
+        self.hub.activity.watch(socket)
+
+    @on("log:unwatch")
+    async def unwatch(self, socket: Socket) -> None:
+        self.hub.activity.unwatch(socket)
+
+    @on_server("log")
+    async def lines(self, lines: list[Data]) -> None:
+        self.hub.activity.heard(lines)
+
+    @on_server("log:watched")
+    async def watched(self, _: None) -> None:
+        self.hub.activity.watched_elsewhere()
+
+    async def _find(self, *rooms: str) -> list[RemoteSocket]:
+        """The sockets of all namespaces, or those in a room, such as the own room of one."""
+        places = [Broadcast(path) for path in self.hub.events.servers]
+        asked = [place.to(*rooms) if rooms else place for place in places]
+        found = await asyncio.gather(*(place.fetch_sockets() for place in asked))
+        return [socket for some in found for socket in some]
+
+
+def _person(user: Any) -> Data:
+    return {"id": user.pk, "name": user.username}
+
+
+def _as_listed(socket: RemoteSocket) -> Data:
+    return {
+        "sid": socket.id,
+        "user": socket.user and {"id": socket.user.id, "name": socket.user.name},
+        "namespace": socket.namespace,
+        "rooms": sorted(socket.rooms)[:ROOMS],
+        "process": socket.process,
+        "connected_at": socket.connected_at,
+    }
