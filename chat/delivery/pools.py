@@ -65,15 +65,21 @@ def _outage_as_unavailable() -> Iterator[None]:
 
 
 class Together(Generic[K, V]):
-    """Calls that arrive while a read is under way are answered by the next read, in one go.
+    """Calls that arrive while one is under way are answered by the next one, in one go.
 
     `function` takes a list of keys and returns a list of as many answers; an answer that is
-    an exception is raised to its caller.
+    an exception is raised to its caller. It runs by `run`: `read`, or `write` for a transaction.
     """
 
-    def __init__(self, function: Callable[[list[K]], Sequence[V | Exception]], most: int = 500) -> None:
+    def __init__(
+        self,
+        function: Callable[[list[K]], Sequence[V | Exception]],
+        most: int = 500,
+        run: Callable[..., Any] | None = None,
+    ) -> None:
         self._function = function
         self._most = most
+        self._run_in_thread = run or read
         self._waiting: list[tuple[K, asyncio.Future[V]]] = []
         self._task: asyncio.Task[None] | None = None
 
@@ -88,7 +94,9 @@ class Together(Generic[K, V]):
         while self._waiting:
             some, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
             try:
-                answers: Sequence[V | Exception] = await read(self._function, [key for key, _ in some])
+                answers: Sequence[V | Exception] = await self._run_in_thread(
+                    self._function, [key for key, _ in some]
+                )
             except Exception as failure:
                 answers = [failure] * len(some)
             for (_, future), answer in zip(some, answers, strict=True):

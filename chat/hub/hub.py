@@ -29,6 +29,8 @@ from .control import Control
 from .events import Events
 from .member import Member
 from .processes import Processes
+from .queue import Queue
+from .queues import Queues
 from .room import Room
 
 logger = logging.getLogger("chat.hub")
@@ -66,6 +68,7 @@ class Hub:
         self.events = Events(self)
         self.activity = Activity(self)
         self.processes = Processes(self)
+        self.queues = Queues(self)
         self.every(self.activity.say_watched)
         self._by_key: dict[tuple[str, str], Room] = {}
         self._opening: dict[tuple[str, str], asyncio.Task[Room]] = {}
@@ -192,6 +195,7 @@ class Hub:
     def unregister(self, socket: Any) -> None:
         self.sockets.discard(socket)
         self.addresses.remove(socket)
+        self.queues.unregister(socket)
         for slug in list(self._positions.get(socket, ())):
             self.leave(socket, slug)
         self._positions.pop(socket, None)
@@ -305,16 +309,21 @@ class Hub:
         """The first entry that this member may have."""
         return max(seat.first, seat.joined_at_seq + 1) if seat.history_from_join else seat.first
 
-    async def _open(self, key: tuple[str, str]) -> Room:
+    async def open_queue(self, key: tuple[str, str]) -> Queue:
+        queue = await self._open(key, Queue)
+        assert isinstance(queue, Queue)
+        return queue
+
+    async def _open(self, key: tuple[str, str], kind: type[Room] = Room) -> Room:
         room = self._by_key.get(key)
         if room is not None:
             return room
         if key not in self._opening:
-            self._opening[key] = task = self.spawn(self._open_room(key))
+            self._opening[key] = task = self.spawn(self._open_room(key, kind))
             task.add_done_callback(lambda _: self._opening.pop(key, None))
         return await asyncio.shield(self._opening[key])
 
-    async def _open_room(self, key: tuple[str, str]) -> Room:
+    async def _open_room(self, key: tuple[str, str], kind: type[Room]) -> Room:
         """Join the group first, then read the head, then let sockets in: nothing falls between."""
         state = await pools.read(log.state, *key)
         if state is None:
@@ -322,7 +331,7 @@ class Hub:
         await self.hints.join(hints.group(state.id))
         state = await pools.read(log.state, *key)
         assert state is not None
-        room = self.rooms[state.id] = self._by_key[key] = Room(self, state)
+        room = self.rooms[state.id] = self._by_key[key] = kind(self, state)
         return room
 
     def _close_unused(self, room: Room) -> None:
@@ -416,7 +425,7 @@ class Hub:
         if "room" not in hint:
             self.events.heard(hint)
         elif (room := self.rooms.get(hint["room"])) is not None:
-            room.offer(hint["epoch"], hint["first"], hint["last"])
+            room.heard(hint)
 
     async def _poll(self) -> float:
         before = {room.id: room.head for room in self.rooms.values()}
@@ -513,6 +522,9 @@ class Hub:
 
     async def reseat(self, room: Room) -> None:
         """Remove who is no longer a member. A notice of it in the log comes first: it has the reason."""
+        if isinstance(room, Queue):
+            await self.queues.reseat(room)
+            return
         for joining in room.joining.values():
             joining.doubtful = True
         members = list(room.members.values())

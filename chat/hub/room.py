@@ -89,6 +89,10 @@ class Room:
         else:
             self.want(last)
 
+    def heard(self, hint: dict[str, Any]) -> None:
+        """From another process."""
+        self.offer(hint["epoch"], hint["first"], hint["last"])
+
     def want(self, head: int) -> None:
         """Read the log up to `head`, once for all sockets."""
         self._wanted = max(self._wanted, head)

@@ -1,5 +1,5 @@
 """The namespaces of this app, one file each."""
 
-from . import chat
+from . import chat, orders
 
-__all__ = ["chat"]
+__all__ = ["chat", "orders"]
