@@ -251,14 +251,11 @@ def adopt(queue_id: int, worker: int, holder: str, is_alive: Callable[[str], boo
         at = present(cursor)
         rows = _locked(
             cursor,
-            f"room_id = %s AND state = 'leased' AND {_OPEN} AND worker_id = %s AND visible_at > %s"
-            f" ORDER BY seq LIMIT %s",
+            f"room_id = %s AND state = 'leased' AND {_OPEN} AND worker_id = %s ORDER BY seq",
             queue_id,
             worker,
-            stored(at),
-            SLICE,
         )
-        orphans = [row for row in rows if not is_alive(row.holder)]
+        orphans = [row for row in rows if row.visible_at > at and not is_alive(row.holder)]
         for row in orphans:
             row.holder, row.changed = holder, True
         _store(cursor, orphans, at)
@@ -338,7 +335,7 @@ def _due(cursor: Any, queue_id: int, ordered: bool, at: datetime) -> float | Non
         cursor.execute(f"{queued} AND {_NONE_LEASED} ORDER BY seq LIMIT 1", [queue_id, queue_id])
     else:
         # Most often some order may be taken: found at once, where the earliest of all is not.
-        cursor.execute(f"{queued} AND visible_at <= %s LIMIT 1", [queue_id, stored(at)])
+        cursor.execute(f"{queued} AND visible_at <= %s ORDER BY seq LIMIT 1", [queue_id, stored(at)])
         if cursor.fetchone() is not None:
             return 0.0
         cursor.execute(f"{queued} ORDER BY visible_at LIMIT 1", [queue_id])
@@ -384,9 +381,9 @@ def _keyed(cursor: Any, keys: Collection[tuple[int, int]], lock: str) -> list[Ro
 def _rows(cursor: Any, with_keys: str, which: str, params: Sequence[Any]) -> list[Row]:
     cursor.execute(
         f"{with_keys}SELECT l.room_id, r.slug, r.lease_seconds, r.max_attempts, l.seq, l.state, l.attempts,"
-        f" l.visible_at, l.worker_id, u.{_NAME}, l.token, l.holder, l.failed, l.reason, m.body, m.at"
+        f" l.visible_at, l.worker_id, (SELECT {_NAME} FROM {_USER} WHERE id = l.worker_id), l.token,"
+        f" l.holder, l.failed, l.reason, m.body, m.at"
         f" FROM ({which}) l CROSS JOIN {_ROOM} r CROSS JOIN {_MESSAGE} m"
-        f" LEFT JOIN {_USER} u ON u.id = l.worker_id"
         f" WHERE r.id = l.room_id AND m.room_id = l.room_id AND m.seq = l.seq ORDER BY l.room_id, l.seq",
         params,
     )

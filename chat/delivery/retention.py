@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from ..models import DeadLetter, Membership, Mention, Message, Room
+from ..models import DeadLetter, Lease, Membership, Mention, Message, Room
 from .entries import now
 from .ranges import Ranges
 
@@ -44,7 +44,8 @@ def trim_slice(room_id: int, at: datetime | None = None) -> Trimmed | None:
 
     Takes what the policy lets go and all members have received. What is older than
     `expire_seconds` goes even so: each member who missed some of it gets one dead letter for
-    the whole range, in the same transaction that moves their cursor past it.
+    the whole range, in the same transaction that moves their cursor past it. A queue lets go
+    only what is done or buried, whoever its members are; nothing of it expires.
     """
     at = at or now()
     with transaction.atomic():
@@ -52,7 +53,10 @@ def trim_slice(room_id: int, at: datetime | None = None) -> Trimmed | None:
         upto = min(room.first + SLICE - 1, _last_to_trim(room, at))
         if upto < room.first:
             return None
-        _expire(room, upto)
+        if room.kind == Room.Kind.QUEUE:
+            Lease.objects.filter(room=room, seq__lte=upto).delete()
+        else:
+            _expire(room, upto)
         _empty(room, upto)
         return Trimmed(room.pk, upto + 1)
 
@@ -62,6 +66,8 @@ def _last_to_trim(room: Room, at: datetime) -> int:
         *([room.head - room.retain_entries] if room.retain_entries is not None else []),
         *([_older_than(room, at, room.retain_seconds)] if room.retain_seconds is not None else []),
     ]
+    if room.kind == Room.Kind.QUEUE:
+        return min(*allowed, _settled(room)) if allowed else 0
     lowest = (
         Membership.objects.filter(room=room).order_by("received").values_list("received", flat=True).first()
     )
@@ -69,6 +75,16 @@ def _last_to_trim(room: Room, at: datetime) -> int:
     seen = min(*allowed, received) if allowed else 0
     expired = _older_than(room, at, room.expire_seconds) if room.expire_seconds is not None else 0
     return max(seen, expired)
+
+
+def _settled(room: Room) -> int:
+    """The last entry below the first order that someone may still work on, or judge."""
+    open_ones = Lease.objects.filter(room=room).exclude(state=Lease.State.DONE)  # as its index says
+    first = [
+        open_ones.filter(state=state).order_by("seq").values_list("seq", flat=True).first()
+        for state in (Lease.State.QUEUED, Lease.State.LEASED, Lease.State.DEAD)
+    ]
+    return min((seq for seq in first if seq is not None), default=room.head + 1) - 1
 
 
 def _older_than(room: Room, at: datetime, seconds: int) -> int:

@@ -103,7 +103,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='lease',
-            index=models.Index(condition=models.Q(('state', 'done'), _negated=True), fields=['room', 'state', 'seq'], name='lease_open'),
+            index=models.Index(condition=models.Q(('state', 'done'), _negated=True), fields=['room', 'state', 'seq', 'visible_at'], name='lease_open'),
         ),
         migrations.AddIndex(
             model_name='lease',

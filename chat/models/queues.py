@@ -45,9 +45,12 @@ class Lease(models.Model):
         constraints = [models.UniqueConstraint(fields=["room", "seq"], name="lease_room_seq")]
         indexes = [
             # the next order of a queue, and the counts of what isn't done: a queue may have
-            # millions of orders that are
+            # millions of orders that are. With the time, so that those that wait out a delay
+            # are passed over in the index.
             models.Index(
-                fields=["room", "state", "seq"], name="lease_open", condition=~models.Q(state="done")
+                fields=["room", "state", "seq", "visible_at"],
+                name="lease_open",
+                condition=~models.Q(state="done"),
             ),
             # the sweep for leases that lapsed
             models.Index(fields=["visible_at"], name="lease_running", condition=models.Q(state="leased")),

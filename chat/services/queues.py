@@ -9,7 +9,7 @@ import json
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Exists, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
 
 from chat.delivery import leases
 from chat.errors import EventError
@@ -17,7 +17,7 @@ from chat.models import Ban, Lease, Membership, Message, Room
 
 from . import people
 from .paging import check_seq, clamp, fitting
-from .rooms import _checked_choice, _checked_range, _checked_slug, _checked_text, seat_person
+from .rooms import checked_choice, checked_range, checked_slug, checked_text, seat_person
 
 State = Lease.State
 
@@ -44,7 +44,7 @@ def as_json(field: str, value: Any, most: int = ITEM) -> str:
 
 def check_delay(field: str, delay: float) -> None:
     """Seconds before an order that failed may be leased again."""
-    _checked_range(field, delay, 0, LONGEST_DELAY)
+    checked_range(field, delay, 0, LONGEST_DELAY)
 
 
 # Making and finding
@@ -63,12 +63,12 @@ def create(
     """A new queue, owned by its creator. `conflict` where the name is taken."""
     queue = Room(
         namespace=namespace,
-        slug=_checked_slug(slug),
+        slug=checked_slug(slug, "queue"),
         kind=Room.Kind.QUEUE,
-        name=_checked_text("name", name, 100),
-        ordering=_checked_choice("ordering", ordering, Room.Ordering.values),
-        lease_seconds=_checked_range("lease_seconds", lease_seconds, 1, 86400),
-        max_attempts=_checked_range("max_attempts", max_attempts, 1, 1000),
+        name=checked_text("name", name, 100),
+        ordering=checked_choice("ordering", ordering, Room.Ordering.values),
+        lease_seconds=checked_range("lease_seconds", lease_seconds, 1, 86400),
+        max_attempts=checked_range("max_attempts", max_attempts, 1, 1000),
     )
     try:
         with transaction.atomic():
@@ -127,17 +127,27 @@ def list_orders(
         queues = list(_visible(user_id).filter(namespace=namespace))
     else:
         queues = [look(namespace, queue, user_id)]
-    found = Lease.objects.filter(room__in=queues).order_by("-id" if queue is None else "-seq")
-    if state is not None:
-        found = found.filter(state=_checked_choice("state", state, State.values))
+    found = _listed(queues, state)
     if before is not None and queue is not None:
         found = found.filter(seq__lt=before)
+    if queue is not None:
+        found = found.order_by("-seq")
     keys = list(found.values_list("room_id", "seq")[: limit + 1])
     fit = fitting(order.as_dict() for order in leases.load(keys[:limit]))
     reply: dict[str, Any] = {"orders": fit, "counts": _sum(queues), "more": len(fit) < len(keys)}
     if reply["more"] and queue is not None:
         reply["next"] = fit[-1]["seq"]
     return reply
+
+
+def _listed(queues: list[Room], state: str | None) -> QuerySet[Lease]:
+    found = Lease.objects.filter(room__in=queues).order_by("-id")
+    if state is not None:
+        found = found.filter(state=checked_choice("state", state, State.values))
+    if state in (None, State.DONE):
+        return found
+    # The index of what isn't done, in its words; that of `id` leads through all that is.
+    return found.exclude(state=State.DONE).order_by(-F("id"))
 
 
 def counts(queue: Room) -> dict[str, int]:

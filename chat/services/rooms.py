@@ -223,13 +223,13 @@ def create(
     """
     room = Room(
         namespace=namespace,
-        slug=_checked_slug(slug),
-        name=_checked_text("name", name, 100),
-        topic=_checked_text("topic", topic, 300),
+        slug=checked_slug(slug),
+        name=checked_text("name", name, 100),
+        topic=checked_text("topic", topic, 300),
         private=private,
-        ordering=_checked_choice("ordering", ordering, Room.Ordering.values),
-        ack_wait=_checked_range("ack_wait", ack_wait, 0.1, 3600),
-        max_deliver=_checked_range("max_deliver", max_deliver, 1, 1000),
+        ordering=checked_choice("ordering", ordering, Room.Ordering.values),
+        ack_wait=checked_range("ack_wait", ack_wait, 0.1, 3600),
+        max_deliver=checked_range("max_deliver", max_deliver, 1, 1000),
     )
     try:
         with transaction.atomic():
@@ -285,9 +285,9 @@ def update(
     """A new name or topic, by an owner or a moderator, told to the members as a notice."""
     changes = {}
     if name is not None:
-        changes["name"] = _checked_text("name", name, 100)
+        changes["name"] = checked_text("name", name, 100)
     if topic is not None:
-        changes["topic"] = _checked_text("topic", topic, 300)
+        changes["topic"] = checked_text("topic", topic, 300)
     with transaction.atomic():
         room = _led(namespace, slug, user_id)
         changes = {field: value for field, value in changes.items() if getattr(room, field) != value}
@@ -354,17 +354,17 @@ def _told(changes: dict[str, str]) -> str:
 # Checks
 
 
-def _checked_slug(slug: str) -> str:
+def checked_slug(slug: str, field: str = "room") -> str:
     if not re.match(SLUG_PATTERN, slug):
         raise EventError(
             "bad_data",
-            "`room` is 1 to 64 of a-z, 0-9, `.`, `_` and `-`, the first a letter or digit",
-            field="room",
+            f"`{field}` is 1 to 64 of a-z, 0-9, `.`, `_` and `-`, the first a letter or digit",
+            field=field,
         )
     return slug
 
 
-def _checked_text(field: str, text: str, longest: int) -> str:
+def checked_text(field: str, text: str, longest: int) -> str:
     text = text.strip()
     if len(text) > longest:
         raise EventError("bad_data", f"`{field}` has at most {longest} characters", field=field)
@@ -373,13 +373,13 @@ def _checked_text(field: str, text: str, longest: int) -> str:
     return text
 
 
-def _checked_choice(field: str, value: str, choices: list[str]) -> str:
+def checked_choice(field: str, value: str, choices: list[str]) -> str:
     if value not in choices:
         raise EventError("bad_data", f"`{field}` must be one of {', '.join(choices)}", field=field)
     return value
 
 
-def _checked_range(field: str, value: N, least: float, most: float) -> N:
+def checked_range(field: str, value: N, least: float, most: float) -> N:
     if not least <= value <= most:
         raise EventError("bad_data", f"`{field}` must be from {least:g} to {most:g}", field=field)
     return value
