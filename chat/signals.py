@@ -17,7 +17,7 @@ from django.db.models.signals import post_delete, post_save, pre_delete, pre_sav
 
 from .delivery import door, durability
 from .models import Ban, Login, Membership, Token
-from .services import people
+from .services import people, presence
 
 
 def connect() -> None:
@@ -27,6 +27,7 @@ def connect() -> None:
     for signal, sender, receiver in (
         (pre_save, get_user_model(), _person_changes),
         (pre_delete, get_user_model(), _hold_control),
+        (pre_delete, get_user_model(), _person_leaves),
         (pre_save, Token, _hold_control),
         (pre_delete, Token, _hold_control),
         (pre_save, Ban, _hold_control),
@@ -73,6 +74,10 @@ def _person_saved(
     """A new password, a lost role, an account switched off. A mere login changes no right."""
     if not created and not raw and update_fields != {"last_login"}:
         door.control("recheck", users=[instance.pk])
+
+
+def _person_leaves(instance: Any, **kwargs: Any) -> None:
+    presence.forget(instance)
 
 
 def _person_deleted(instance: Any, **kwargs: Any) -> None:

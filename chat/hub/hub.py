@@ -28,6 +28,7 @@ from .addresses import Address, Addresses, names, user_room
 from .control import Control
 from .events import Events
 from .member import Member
+from .presence import Presence
 from .processes import Processes
 from .queue import Queue
 from .queues import Queues
@@ -68,6 +69,7 @@ class Hub:
         self.events = Events(self)
         self.activity = Activity(self)
         self.processes = Processes(self)
+        self.presence = Presence(self)
         self.queues = Queues(self)
         self.every(self.activity.say_watched)
         self._by_key: dict[tuple[str, str], Room] = {}
@@ -191,10 +193,13 @@ class Hub:
         """The socket is let in: from now on events find it."""
         socket.admitted = True
         self.addresses.add(socket)
+        self.presence.arrive(socket)
 
     def unregister(self, socket: Any) -> None:
         self.sockets.discard(socket)
         self.addresses.remove(socket)
+        if socket.admitted:
+            self.presence.leave(socket)
         self.queues.unregister(socket)
         for slug in list(self._positions.get(socket, ())):
             self.leave(socket, slug)

@@ -25,6 +25,8 @@ class Processes:
         self._hub = hub
         self._alive: set[str] = set()
         self._looked_at = -FRESH
+        self._beat_at = -presence.TIMEOUT
+        self._steady_since = 0.0
         self._ended = False
         hub.every(self._beat)
 
@@ -59,7 +61,18 @@ class Processes:
             return BEAT
         try:
             await pools.write(presence.beat, self._hub.process)
+            return AGAIN if await self._sweep() else BEAT
         except Exception as failure:
             logger.warning("this process can't say now that it is alive: %s", failure)
             return AGAIN
-        return BEAT
+
+    async def _sweep(self) -> bool:
+        """Forget the dead; True where more of their people are left. After an outage the others
+        first get the time to say that they are not."""
+        now, last = self._hub.now(), self._beat_at
+        self._beat_at = now
+        if now - last > 2 * BEAT:
+            self._steady_since = now
+        if now - self._steady_since < presence.GRACE or not await pools.read(presence.anyone_dead):
+            return False
+        return await pools.write(presence.sweep)

@@ -1,5 +1,5 @@
 """The namespaces of this app, one file each."""
 
-from . import chat, orders
+from . import admin, chat, orders, users
 
-__all__ = ["chat", "orders"]
+__all__ = ["admin", "chat", "orders", "users"]

@@ -24,7 +24,7 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from chat.delivery import door
 from chat.delivery.entries import SYSTEM, Draft, now, rfc3339
 from chat.errors import EventError
-from chat.models import Ban, LastSeen, Login, Membership, Message, Presence, Room, Token
+from chat.models import Ban, Login, Membership, Message, Room, Token
 
 from . import people, presence, rooms
 
@@ -221,10 +221,9 @@ def _end_access(person: User) -> None:
         Login.objects.filter(user=person),
         Session.objects.filter(session_key__in=keys),
         Token.objects.filter(user=person),
-        Presence.objects.filter(user=person),
-        LastSeen.objects.filter(user=person),
     ):
         rows.delete()
+    presence.forget(person)
     person.groups.clear()
     person.user_permissions.clear()
 

@@ -201,12 +201,13 @@ def find(user: int | str, *, active: bool = True) -> User:
     """The person with this id (an integer) or name (a string), else `not_found`; without `active`
     also one whose account was switched off."""
     which = Q(username=user.replace("\0", "\ufffd")) if isinstance(user, str) else Q(pk=user)
-    found = _people(active).filter(which).first()
+    found = everyone(active).filter(which).first()
     if found is None:
         raise EventError("not_found", f"there is no person {user!r}", field="user")
     return found
 
 
-def _people(active: bool) -> QuerySet[User]:
-    everyone = User.objects.exclude(pk=SYSTEM)
-    return everyone.filter(is_active=True) if active else everyone
+def everyone(active: bool = True) -> QuerySet[User]:
+    """Who has an account; without `active` also one that was switched off."""
+    people = User.objects.exclude(pk=SYSTEM)
+    return people.filter(is_active=True) if active else people

@@ -28,7 +28,7 @@ from chat.errors import EventError
 from chat.hub.hub import Hub
 from chat.hub.outbox import Outbox
 from chat.namespace import Socket
-from chat.services import people, rooms
+from chat.services import people, presence, rooms
 from chat.services.people import Rights
 from chat.wire.lines import lines
 
@@ -111,6 +111,8 @@ class Database:
             cursors.flush: self._flush,
             people.recheck: lambda held: [self.lost.get(rights.user, rights) for rights in held],
             retention.due: list,
+            presence.at: lambda _: set(),
+            presence.change: lambda *_: True,
         }
 
     @property
@@ -198,7 +200,7 @@ class Database:
     def _refused(self, user: int) -> rooms.Seat:
         raise EventError("not_found", f"nobody seats {user} here")
 
-    def _flush(self, progress: Iterable[cursors.Progress]) -> dict[int, cursors.Lowest]:
+    def _flush(self, progress: Iterable[cursors.Progress]) -> cursors.Flushed:
         for each in progress:
             row = self.members.get(each.member - 100)
             if row is None or each.epoch != self.epoch:
@@ -213,7 +215,7 @@ class Database:
             row.acked = str(acked)
             row.deliveries = {str(seq): n for seq, n in each.deliveries.items() if seq not in acked}
             row.read = max(row.read, each.read)
-        return {}
+        return cursors.Flushed({}, [])
 
 
 class Tab:
