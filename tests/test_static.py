@@ -11,7 +11,7 @@ import pytest
 from django.core.management import call_command
 
 HASHED = re.compile(r"\.[0-9a-f]{12}\.(js|css|svg)$")
-IMPORT = re.compile(r"""^\s*(?:import|export)\b[^;"']*["'](\.[^"']+)["']""", re.MULTILINE)
+IMPORT = re.compile(r"""^\s*(?:import|export)\b[^;"']*["'](\.{1,2}/[^"']+)["']""", re.MULTILINE)
 
 
 @pytest.fixture

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import User
-from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.http import Http404, HttpResponse
 from django.views.decorators.cache import never_cache
 
 from chat.errors import EventError
 from chat.services import history, listing, rooms
 
-from .words import EMOJIS, WORDS
+from .shell import SignedIn, render_shell
+from .words import CHAT, EMOJIS
 
 NAMESPACE = "chat"
 FIRST_PAGE = 50
-
-STATIC = Path(__file__).resolve().parent.parent / "static"
-# The modules that main.js imports, one from the other: named in the page, they load at once.
-MODULES = sorted(
-    path.relative_to(STATIC).as_posix()
-    for path in (STATIC / "chat/js").rglob("*.js")
-    if path.name not in ("main.js", "theme.js")
-)
-
-
-class SignedIn(HttpRequest):
-    """A request that `login_required` let through."""
-
-    user: User
 
 
 @never_cache
@@ -57,19 +41,13 @@ def _shell(request: SignedIn, view: rooms.View | None = None) -> HttpResponse:
     if view and all(info["room"] != view.room.slug for info in listed):
         listed.append(listing.describe(view.room.pk, user.pk))
     page = {
-        "user": {"id": user.pk, "name": user.get_username(), "staff": user.is_staff},
+        "namespace": NAMESPACE,
         "rooms": listed,
         "room": view.room.slug if view else None,
         "history": _history(view, user.pk) if view and view.membership else None,
     }
-    context = {
-        "room": view.room if view else None,
-        "page": page,
-        "modules": MODULES,
-        "words": WORDS,
-        "emojis": EMOJIS,
-    }
-    return render(request, "chat/chat.html", context)
+    context = {"room": view.room if view else None, "words": CHAT, "emojis": EMOJIS}
+    return render_shell(request, "chat/chat.html", "chat/js/main.js", page, **context)
 
 
 def _history(view: rooms.View, user_id: int) -> dict[str, Any]:

@@ -4,16 +4,30 @@ from __future__ import annotations
 
 from django.utils.translation import gettext_lazy as _
 
-WORDS = {
+# What every page with a socket says.
+SHELL = {
     # the connection
     "online": _("online"),
     "connecting": _("connecting…"),
     "offline": _("offline"),
     "ended": _("disconnected"),
-    "waiting_one": _("1 message waiting"),
-    "waiting": _("{n} messages waiting"),
     "sending": _("sending…"),
     "not_kept": _("this browser keeps nothing: don't close this page yet"),
+    "disconnected_reason": _("There is no connection. Try again when you are online."),
+    "too_large_reason": _("This is too long to send."),
+    "banned_until": _("you are banned until {until}"),
+    "reference": _("{reason} (reference {reference})"),
+    "too_long": _("This is {n} bytes too long to send."),
+    "refused": _("Not sent: {reason}"),
+    "today": _("Today"),
+    "yesterday": _("Yesterday"),
+    "no_address": _("Use at least one letter from a to z or a digit."),
+}
+
+CHAT = {
+    **SHELL,
+    "waiting_one": _("1 message waiting"),
+    "waiting": _("{n} messages waiting"),
     # marks
     "mark_waiting": _("Waiting to be sent"),
     "mark_stored": _("Sent"),
@@ -25,15 +39,8 @@ WORDS = {
     "deleted": _("This message was deleted."),
     "deleted_by": _("This message was deleted by {name}."),
     "earlier": _("an earlier message"),
-    "refused": _("Not sent: {reason}"),
     "change_refused": _("Not changed: {reason}"),
-    "disconnected_reason": _("There is no connection. Try again when you are online."),
-    "too_large_reason": _("This is too long to send."),
     "muted_until": _("you are muted in this room until {until}"),
-    "banned_until": _("you are banned until {until}"),
-    "reference": _("{reason} (reference {reference})"),
-    "today": _("Today"),
-    "yesterday": _("Yesterday"),
     "beginning": _("This is where the room begins."),
     "empty": _("Nothing was written here yet. Say hello!"),
     "empty_outside": _("Nothing was written here yet."),
@@ -46,7 +53,6 @@ WORDS = {
     "typing_many": _("Several people are typing…"),
     "editing": _("Editing your message"),
     "replying": _("Replying to {name}"),
-    "too_long": _("This is {n} bytes too long to send."),
     "not_stored": _("This browser could not keep your message, so it was not sent."),
     "new_one": _("1 new message"),
     "new": _("{n} new messages"),
@@ -67,7 +73,72 @@ WORDS = {
     "pending_none": _("Everyone has received it."),
     "who_react": _("{names} reacted with {emoji}"),
     "and_more": _("{n} more"),
-    "no_address": _("Use at least one letter from a to z or a digit."),
+}
+
+ORDERS = {
+    **SHELL,
+    "waiting_one": _("1 order waiting"),
+    "waiting": _("{n} orders waiting"),
+    "not_stored": _("This browser could not keep your order, so it was not sent."),
+    "write_to": _("New order for {name}: text or JSON"),
+    "kind_text": _("Sent as text"),
+    "kind_json": _("Sent as JSON"),
+    "kind_broken": _("This begins like JSON but isn't: it would be sent as text"),
+    # queues
+    "queues": _("Orders"),
+    "ordered": _("ordered"),
+    "unordered": _("unordered"),
+    "policy": _("{ordering} · lease {lease} · {attempts} attempts"),
+    "policy_one": _("{ordering} · lease {lease} · 1 attempt"),
+    "queued_count": _("{n} queued"),
+    "closed": _("This queue was closed. Its orders can be seen, new ones are not taken."),
+    # lanes
+    "empty_queued": _("Nothing is waiting. Write an order below."),
+    "empty_leased": _("Nobody is at work on anything."),
+    "empty_done": _("Nothing is done yet."),
+    "empty_dead": _("No order has used up its attempts."),
+    "newest_only": _("The newest {n} are shown."),
+    # orders
+    "order": _("Order {seq}"),
+    "order_label": _("Order {seq}: {summary}"),
+    "attempt": _("attempt {n} of {most}"),
+    "attempts": _("{n} of {most} attempts"),
+    "unsent": _("Waiting to be sent"),
+    "reason_failed": _("Last attempt: {reason}"),
+    "reason_dead": _("Why: {reason}"),
+    "now": _("just now"),
+    "show_all": _("Show all"),
+    "show_less": _("Show less"),
+    # what a screen reader is told
+    "said_created": _("Order {seq} was created"),
+    "said_leased": _("{name} took order {seq}"),
+    "said_done": _("Order {seq} is done"),
+    "said_failed": _("Order {seq} failed and waits again"),
+    "said_dead": _("Order {seq} is dead"),
+    "said_revived": _("Order {seq} was revived"),
+    "said_buried": _("Order {seq} was buried"),
+    "said_many": _("{n} orders changed: {counts}"),
+    "many_created": _("{n} created"),
+    "many_leased": _("{n} taken"),
+    "many_done": _("{n} done"),
+    "many_failed": _("{n} failed"),
+    "many_dead": _("{n} dead"),
+    "many_revived": _("{n} revived"),
+    "many_buried": _("{n} buried"),
+    # work
+    "take": _("Take work"),
+    "rest": _("Stop taking work"),
+    "work_waiting": _("Waiting for an order…"),
+    "work_offline": _("There is no connection: work goes on when it is back."),
+    "work_resting": _("You take no more after this."),
+    "seconds_left": _("{time} left, extended while this page is open"),
+    "fail_title": _("Fail order {seq}"),
+    "bury_title": _("Bury order {seq}?"),
+    "settling_done": _("Done: waiting for the server…"),
+    "settling_fail": _("Failed: waiting for the server…"),
+    "lost": _("Order {seq} is no longer yours: its lease ended, and it went back to its queue."),
+    "stale_lease_reason": _("This order is no longer yours: somebody else was given it, or it is settled."),
+    "given": _("Order {seq} is yours: {summary}"),
 }
 
 EMOJIS = (

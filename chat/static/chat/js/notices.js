@@ -1,19 +1,17 @@
 /** What reaches a person who looks elsewhere: the title's count, a notification, a screen reader. */
 
-import { plainText } from "./elements/parts.js";
+import { announce, plainText } from "./elements/parts.js";
 import { chat } from "./session.js";
 
 const title = document.title.replace(/^\(\d+\) /, "");
 const product = title.split(" · ").at(-1);
-const announcements = document.getElementById("announcements");
 const ask = document.querySelector('[data-act="notify"]');
-const ANNOUNCED = 20;
 
 export function startNotices() {
   chat.addEventListener("rooms", showTitle);
   chat.addEventListener("room", showTitle);
   chat.addEventListener("message", ({ detail }) => {
-    if (detail.room === chat.open) announce(detail.entry);
+    if (detail.room === chat.open) announce(`${detail.entry.from.name}: ${plainText(detail.entry.data)}`);
     if (detail.mentioned && document.hidden) notify(detail);
   });
   // Asked for by the person, never by the page.
@@ -28,13 +26,6 @@ function showTitle() {
   const place = chat.open ? `${chat.open.info.name} · ` : "";
   const said = `${unread}${place}${product}`;
   if (document.title !== said) document.title = said;
-}
-
-function announce({ from, data }) {
-  const line = document.createElement("p");
-  line.textContent = `${from.name}: ${plainText(data)}`;
-  announcements.append(line);
-  while (announcements.childElementCount > ANNOUNCED) announcements.firstElementChild.remove();
 }
 
 function notify({ room, entry }) {

@@ -34,6 +34,7 @@ export class Outbox extends EventTarget {
   #channel;
   #locks;
   #call;
+  #place;
   #records = [];
   #online = false;
   #release = null; // ends this tab's turn at sending
@@ -42,12 +43,14 @@ export class Outbox extends EventTarget {
   #movedAt = Date.now();
   #timer = null;
 
-  /** `call(event, data)` is the socket's; `channel` a BroadcastChannel of this person's tabs. */
-  constructor({ user, store, call, channel, locks = NO_LOCKS }) {
+  /** `call(event, data)` is the socket's; `channel` a BroadcastChannel of this person's tabs;
+   * `place` is what the wire calls a room. */
+  constructor({ user, store, call, channel, place = "room", locks = NO_LOCKS }) {
     super();
     this.#user = user;
     this.#store = store;
     this.#call = call;
+    this.#place = place;
     this.#channel = channel;
     this.#locks = locks;
     channel.addEventListener("message", ({ data }) => this.#hear(data));
@@ -98,7 +101,7 @@ export class Outbox extends EventTarget {
       room,
       event,
       client_id,
-      data: { room, client_id, ...data },
+      data: { [this.#place]: room, client_id, ...data },
       at: new Date().toISOString(),
     });
     this.#tell({ took: record });

@@ -37,7 +37,7 @@ export function mayReconnect(code) {
 const disconnected = () =>
   new Refused({ code: "disconnected", message: "The connection was lost.", temporary: true });
 
-const byteLength = (text) => new TextEncoder().encode(text).length;
+export const byteLength = (text) => new TextEncoder().encode(text).length;
 
 export class Socket extends EventTarget {
   /** "connecting" (never was online), "online", "offline" (trying again), "ended" (for good) */
@@ -49,6 +49,7 @@ export class Socket extends EventTarget {
 
   #url;
   #user;
+  #probing;
   #WebSocket;
   #ws = null;
   #calls = new Map(); // id → {answer, at}
@@ -57,11 +58,13 @@ export class Socket extends EventTarget {
   #attempt = 0;
   #timers = {};
 
-  /** `user` is the id of whom this page is for: their writes go out as nobody else's. */
-  constructor(url, { user, WebSocket = globalThis.WebSocket } = {}) {
+  /** `user` is the id of whom this page is for: their writes go out as nobody else's. `probe`
+   * is the cheapest call of the namespace. */
+  constructor(url, { user, probe = ["received", {}], WebSocket = globalThis.WebSocket } = {}) {
     super();
     this.#url = url;
     this.#user = user;
+    this.#probing = probe;
     this.#WebSocket = WebSocket;
   }
 
@@ -187,7 +190,7 @@ export class Socket extends EventTarget {
   }
 
   // Life. A browser can't see the server's pings and a dead network closes nothing, so silence
-  // is answered with a question: `received` of nothing, the cheapest call there is.
+  // is answered with a question.
 
   #alive() {
     this.#clear("deadline");
@@ -198,7 +201,7 @@ export class Socket extends EventTarget {
   }
 
   #probe() {
-    this.send("received", {}, () => {});
+    this.send(...this.#probing, () => {});
     this.#expect(PROBE_WITHIN);
   }
 

@@ -36,3 +36,26 @@ export function dayOf(at, now = new Date()) {
 }
 
 const startOf = (day) => new Date(day.getFullYear(), day.getMonth(), day.getDate());
+
+const ago = new Intl.RelativeTimeFormat(language, { numeric: "always", style: "narrow" });
+const UNITS = [
+  ["day", 86_400],
+  ["hour", 3_600],
+  ["minute", 60],
+];
+
+/** "5 min ago" */
+export function ageOf(at, now = Date.now()) {
+  const seconds = Math.max(0, (now - new Date(at)) / 1000);
+  const [unit, length] = UNITS.find(([, length]) => seconds >= length) ?? [];
+  return unit ? ago.format(-Math.floor(seconds / length), unit) : say("now");
+}
+
+/** "30 sec", "5 min", "2 hr" */
+export function durationOf(seconds) {
+  const whole = UNITS.find(([, length]) => seconds >= length * 2 || (seconds && seconds % length === 0));
+  const [unit, length] = whole ?? ["second", 1];
+  return new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "short", maximumFractionDigits: 1 }).format(
+    seconds / length,
+  );
+}

@@ -1,4 +1,4 @@
-import { outbox, socket } from "../session.js";
+import { outbox, socket } from "../connection.js";
 import { count, reasonOf, say } from "../words.js";
 
 /** The connection in words: "online", "connecting…", "offline: 3 messages waiting". */

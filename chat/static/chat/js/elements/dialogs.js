@@ -1,17 +1,12 @@
-/** The dialogs: each a form whose answer is sent, and which stays open, saying why, when refused. */
+/** The chat's dialogs. */
 
 import { chat } from "../session.js";
-import { reasonOf, say } from "../words.js";
+import { say } from "../words.js";
+import { answer, dialog, open, openBlank, showAddress, slugOf, startOpeners } from "./dialog.js";
 import { plainText } from "./parts.js";
 
-const dialog = (name) => document.getElementById(name);
-
 export function startDialogs(go) {
-  addEventListener("click", ({ target }) => {
-    const act = target.closest?.("[data-act]")?.dataset.act;
-    if (act === "close") target.closest("dialog").close();
-    else OPENERS[act]?.();
-  });
+  startOpeners(OPENERS);
   answer("create", async (form) => {
     const room = await chat.create(newRoom(form));
     go(`/rooms/${room.slug}/`);
@@ -26,22 +21,18 @@ export function startDialogs(go) {
   document.querySelector("message-list").addEventListener("delete", ({ detail: row }) => {
     doomed = row;
     dialog("delete").querySelector(".what").textContent = plainText(row);
-    dialog("delete").showModal();
+    open("delete");
   });
   answer("delete", () => chat.write(chat.open, "delete", { target: doomed.seq }));
-  dialog("create").addEventListener("input", showAddress);
+  dialog("create").addEventListener("input", () => showAddress("/rooms/"));
 }
 
 const OPENERS = {
   create() {
-    dialog("create").querySelector("form").reset();
-    showAddress();
-    open("create");
+    openBlank("create");
+    showAddress("/rooms/");
   },
-  invite() {
-    dialog("invite").querySelector("form").reset();
-    open("invite");
-  },
+  invite: () => openBlank("invite"),
   quit() {
     const { info } = chat.open;
     const words = say(info.private ? "quit_private" : "quit_public", { name: info.name });
@@ -51,50 +42,9 @@ const OPENERS = {
   shortcuts: () => open("shortcuts"),
 };
 
-function open(name) {
-  complain(name, "");
-  dialog(name).showModal();
-}
-
-/** Sends a dialog's form; a refusal is said in the dialog. */
-function answer(name, send) {
-  const form = dialog(name).querySelector("form");
-  form.addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const button = form.querySelector('[type="submit"]');
-    button.disabled = true;
-    try {
-      await send(new FormData(form));
-      dialog(name).close();
-    } catch (error) {
-      complain(name, reasonOf(error));
-    } finally {
-      button.disabled = false;
-    }
-  });
-}
-
-function complain(name, words) {
-  const problem = dialog(name).querySelector(".problem");
-  if (!problem) return;
-  problem.hidden = !words;
-  problem.textContent = words;
-}
-
 function newRoom(form) {
   const name = form.get("name").trim();
   const room = slugOf(name);
   if (!room) throw new Error(say("no_address"));
   return { room, name, topic: form.get("topic").trim(), private: Boolean(form.get("private")), ordering: form.get("ordering") };
-}
-
-/** "Design reviews" → "design-reviews" */
-function slugOf(name) {
-  const plain = name.normalize("NFKD").toLowerCase().replace(/[^a-z0-9._-]+/g, "-");
-  return plain.replace(/^[^a-z0-9]+|-+$/g, "").slice(0, 64);
-}
-
-function showAddress() {
-  const { name, address } = dialog("create").querySelector("form").elements;
-  address.value = `/rooms/${slugOf(name.value) || "…"}/`;
 }

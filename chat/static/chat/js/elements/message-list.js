@@ -1,7 +1,8 @@
 import { chat, outbox } from "../session.js";
 import { count, dayOf, say } from "../words.js";
+import { pickEmoji } from "./emoji-picker.js";
 import { fillRow, markOf } from "./message-row.js";
-import { clone, listPeople, openBeside, pickEmoji } from "./parts.js";
+import { clone, listPeople, openBeside } from "./parts.js";
 
 const GROUP_WITHIN = 5 * 60_000;
 const NEAR = 600; // pixels from an end of the window at which the next page is fetched

@@ -35,6 +35,23 @@ export function showKind(element, { private: isPrivate }) {
   element.classList.toggle("private", isPrivate);
 }
 
+/** Says under something what is wrong with it; nothing, where nothing is. */
+export function complain(place, words) {
+  place.hidden = !words;
+  if (place.textContent !== words) place.textContent = words;
+}
+
+const announcements = document.getElementById("announcements");
+const ANNOUNCED = 20;
+
+/** Says something to whom a screen reader reads the page. */
+export function announce(words) {
+  const line = document.createElement("p");
+  line.textContent = words;
+  announcements.append(line);
+  while (announcements.childElementCount > ANNOUNCED) announcements.firstElementChild.remove();
+}
+
 /** Opens a popover beside what opened it, inside the window. */
 export function openBeside(popover, opener) {
   popover.showPopover();
@@ -50,23 +67,6 @@ export function placeBeside(popover, opener) {
   popover.style.left = `${left}px`;
   popover.style.top = `${top}px`;
 }
-
-/** The emoji picker, for whoever asks. */
-let picked = null;
-
-export function pickEmoji(opener, take) {
-  picked = take;
-  const picker = document.getElementById("emojis");
-  openBeside(picker, opener);
-  picker.querySelector("button").focus();
-}
-
-document.getElementById("emojis").addEventListener("click", ({ target, currentTarget }) => {
-  const button = target.closest("button");
-  if (!button) return;
-  currentTarget.hidePopover();
-  picked?.(button.textContent);
-});
 
 // Menus that open by their button alone.
 document.addEventListener(
