@@ -1,0 +1,93 @@
+"""What commands about queues share: one clear line for what goes wrong, and who and where."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
+from django.db import DatabaseError, InterfaceError
+
+from chat.delivery.entries import SYSTEM
+from chat.errors import EventError
+from chat.models import Room
+from chat.services import people, queues
+
+NAMESPACE = "orders"
+#: Exit status of wrong usage; everything else that goes wrong is 1.
+USAGE = 2
+
+
+class AsWritten(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
+    pass
+
+
+class QueueCommand(BaseCommand):
+    """Its help and its epilog are shown in the lines in which they are written."""
+
+    # They have nothing to do with pages, and are to start fast.
+    requires_system_checks = ()
+    epilog = ""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        kwargs |= {"formatter_class": AsWritten, "epilog": self.epilog}
+        return super().create_parser(prog_name, subcommand, **kwargs)
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """A refusal, or a database that can't be reached, ends a command with a line."""
+    try:
+        yield
+    except EventError as refusal:
+        raise CommandError(refusal.message) from None
+    except (DatabaseError, InterfaceError) as error:
+        raise CommandError(f"the database fails: {first_line(error)}") from None
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+def person(name: str | None) -> int:
+    """The id of who acts: the active person of this name, or the system. Raises EventError."""
+    return SYSTEM if name is None else people.find(name).pk
+
+
+def open_queue(slug: str, user: int) -> Room:
+    """The queue, where it is open to who acts. Raises EventError."""
+    if user != SYSTEM:
+        people.find(user)
+        if ban := people.site_bans([user]).get(user):
+            raise people.banned(ban)
+        return queues.look(NAMESPACE, slug, user)
+    queue = Room.objects.filter(namespace=NAMESPACE, slug=slug, kind=Room.Kind.QUEUE).first()
+    if queue is None:
+        raise EventError("not_found", f"there is no queue {slug!r}; make it at /orders/ or by `queue:create`")
+    return queue
+
+
+def number(least: float, most: float) -> Callable[[str], float]:
+    """The type of an option that takes a number of these bounds."""
+
+    def parse(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = float("nan")
+        if not least <= value <= most:
+            raise argparse.ArgumentTypeError(f"must be a number from {least:g} to {most:g}, not {text!r}")
+        return value
+
+    return parse
+
+
+def integer(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(f"must be an integer from {least} to {most}, not {text!r}")
+        return int(text)
+
+    return parse
