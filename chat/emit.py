@@ -12,13 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import msgspec
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 
 from .delivery import door
 from .hub.addresses import Address, names
-from .hub.events import check_event
+from .hub.events import as_json
 from .hub.hub import get_hub
 
 
@@ -33,10 +32,10 @@ def emit(
     """Send an event to the sockets of a namespace, or of some of its rooms, each once.
 
     `to` and `except_` name rooms, sockets by their id, and people by `user_room(id)`. Raises
-    ValueError for a kind of entry, TypeError for data that is no JSON.
+    ValueError for a kind of entry and for more than fits a frame (256 KiB), TypeError for data
+    that is no JSON.
     """
-    check_event(event)
-    data = msgspec.to_builtins(data, str_keys=True)
+    data = as_json(event, data)
     address = Address(namespace.strip("/"), None if to is None else names(to), names(except_))
     hub = get_hub()
     if not hub.running:

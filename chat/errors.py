@@ -45,6 +45,12 @@ class Close(IntEnum):
     SESSION_ENDED = 4509
 
 
+def check_close(code: int) -> None:
+    """Raises ValueError for what no server may close a WebSocket with (RFC 6455, 7.4)."""
+    if code != 1000 and not 3000 <= code <= 4999:
+        raise ValueError(f"a close code is 1000 or 3000 to 4999, got {code}")
+
+
 class EventError(Exception):
     """A refusal that the client is told: `{"code", "message", "temporary", …}`.
 

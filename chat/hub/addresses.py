@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +11,15 @@ from typing import Any
 def user_room(user: int) -> str:
     """The room that all sockets of a person are in. No client can join it: it is no slug."""
     return f"user:{user}"
+
+
+def check_plain(room: str) -> str:
+    """Raises ValueError for what can't be joined, since it is a person's or a socket's own."""
+    if not isinstance(room, str):
+        raise TypeError(f"a room's name is a str, got {room!r}")
+    if re.match(r"user:|S[\w-]{16}\Z", room):
+        raise ValueError(f"{room!r} is the room of a person or a socket; nobody else can join it")
+    return room
 
 
 def names(rooms: str | Iterable[str]) -> tuple[str, ...]:

@@ -7,7 +7,10 @@ from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from ..models import Message
+from ..wire.lines import lines
 from . import hints
 from .addresses import Address, deliver
 from .peers import Peers, Question
@@ -16,10 +19,30 @@ if TYPE_CHECKING:
     from .hub import Hub
 
 
+#: What Socket.IO's clients keep for themselves.
+RESERVED = frozenset(
+    {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
+)
+LARGEST_ID = 2**53
+
+
 def check_event(event: str) -> None:
-    """Raises ValueError for a kind of entry: those come from a room's log alone."""
+    """Raises ValueError for a kind of entry (those come from a room's log alone) and for names
+    that mean something else to every client."""
+    if not isinstance(event, str):
+        raise TypeError(f"an event's name is a str, got {event!r}")
     if event in Message.Kind.values:
         raise ValueError(f"{event!r} is a kind of entry; it comes from a room's log")
+    if event in RESERVED:
+        raise ValueError(f"{event!r} is a name that clients keep for themselves; take another")
+
+
+def as_json(event: str, data: Any) -> Any:
+    """The data in JSON's own types. Raises ValueError for such an event and for data that fits
+    no frame, TypeError for data that is no JSON: here, and not where it can't be sent."""
+    check_event(event)
+    lines.event(event, data, LARGEST_ID)
+    return msgspec.to_builtins(data, str_keys=True)
 
 
 class Events:

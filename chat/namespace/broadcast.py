@@ -6,12 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
-import msgspec
-
 from chat.delivery import door, pools
-from chat.errors import Close, EventError
-from chat.hub.addresses import Address, names
-from chat.hub.events import check_event
+from chat.errors import Close, EventError, check_close
+from chat.hub.addresses import Address, check_plain, names
+from chat.hub.events import as_json
 from chat.hub.hub import get_hub
 
 from .sockets import ACK_TIMEOUT, User
@@ -79,11 +77,13 @@ class Broadcast:
         """Send an event that has no history, to each socket once.
 
         With `ack`, wait until every socket has answered, at most `timeout` seconds. Raises
-        ValueError for a kind of entry, TypeError for data that is no JSON.
+        ValueError for a kind of entry and for more than fits a frame (256 KiB), TypeError for
+        data that is no JSON.
         """
-        check_event(event)
-        data = msgspec.to_builtins(data, str_keys=True)
+        data = as_json(event, data)
         events = get_hub().events
+        if ack and self.is_volatile:
+            raise ValueError("what may be dropped has no answer to wait for: leave out `volatile` or `ack`")
         if ack:
             found = await events.emit_and_wait(self._address, event, data, timeout, local=self.is_local)
             return Answers(**found)
@@ -97,7 +97,7 @@ class Broadcast:
 
     async def sockets_join(self, *rooms: str | Iterable[str]) -> None:
         """Have them join plain rooms. Told through the control log: no process misses it."""
-        await self._control("move", join=_flat(rooms), leave=[])
+        await self._control("move", join=[check_plain(room) for room in _flat(rooms)], leave=[])
 
     async def sockets_leave(self, *rooms: str | Iterable[str]) -> None:
         await self._control("move", join=[], leave=_flat(rooms))
@@ -105,12 +105,17 @@ class Broadcast:
     async def disconnect_sockets(
         self, code: int = Close.NOT_ALLOWED, error: EventError | None = None
     ) -> None:
-        """Close them, with the reason in a packet before it."""
+        """Close them, with the reason in a packet before it. `code` is 1000 or 3000 to 4999."""
+        check_close(code)
         why = error or EventError("kicked", "the server ended this connection")
         await self._control("disconnect", code=int(code), error=why.as_dict())
 
     async def _control(self, act: str, **data: Any) -> None:
-        await pools.write(lambda: door.control(act, address=self._address.as_dict(), **data))
+        data |= {"address": self._address.as_dict()}
+        if self.is_local:
+            get_hub().control.obey({"act": act, **data})
+        else:
+            await pools.write(lambda: door.control(act, **data))
 
     @property
     def _address(self) -> Address:

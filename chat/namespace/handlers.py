@@ -61,7 +61,7 @@ class Handler:
     __slots__ = ("checks", "descriptions", "direct", "function", "room", "shape", "whole", "writes")
 
     def __init__(self, function: Callable[..., Any]) -> None:
-        parameters = list(inspect.signature(function).parameters.values())[2:]  # without self, socket
+        parameters = _data_parameters(function)
         hints = get_type_hints(function, include_extras=True)
         self.function = function
         self.direct = not inspect.iscoroutinefunction(function)
@@ -135,6 +135,25 @@ class Handler:
         return EventError("bad_data", "`data` must be an object", field="data")
 
 
+def _data_parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Those behind `self` and `socket`, each with a type: what the data is checked against."""
+    signature = inspect.signature(function)
+    parameters = list(signature.parameters.values())
+    own, data = parameters[:2], parameters[2:]
+    where = f"{function.__qualname__}{signature}"
+    if len(own) < 2 or any(each.kind in (each.KEYWORD_ONLY, each.VAR_KEYWORD) for each in own):
+        raise TypeError(f"{where}: a handler takes `self`, `socket` and then the fields of the data")
+    for each in data:
+        if each.annotation is each.empty or each.kind is each.VAR_POSITIONAL:
+            raise TypeError(f"{where}: `{each.name}` needs a type, against which the data is checked")
+    return data
+
+
+def _check_async(function: Callable[..., Any], mark: str) -> None:
+    if not inspect.iscoroutinefunction(function):
+        raise TypeError(f"{function.__qualname__}: what has `@{mark}` is an `async def`")
+
+
 def _extras(hint: Any, kind: type) -> list[Any]:
     extras = get_args(hint)[1:] if get_origin(hint) is Annotated else ()
     return [each for each in extras if isinstance(each, kind)]
@@ -160,6 +179,7 @@ def _explain(field: str, problem: str, right: str | None) -> str:
 def on_any(function: Callable[..., Any]) -> Callable[..., Any]:
     """Call a coroutine method `(socket, event, data)` with each event that has passed the
     middleware, before its handler. (Plain functions are called past both.)"""
+    _check_async(function, "on_any")
     function.__dict__["any"] = True
     return function
 
@@ -168,6 +188,7 @@ def on_server(event: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make a coroutine method `(data)` the listener of what `server_emit` says in other processes."""
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        _check_async(function, "on_server")
         function.__dict__.setdefault("server_events", []).append(event)
         return function
 

@@ -111,7 +111,8 @@ class Namespace:
 
     @on("join")
     async def _join(self, socket: Socket, room: Slug) -> dict[str, Any]:
-        if len(self.hub.addresses.joined(socket)) >= ROOMS_A_SOCKET:
+        joined = self.hub.addresses.joined(socket)
+        if room not in joined and len(joined) >= ROOMS_A_SOCKET:
             raise EventError("rate_limited", f"a socket can be in {ROOMS_A_SOCKET} rooms", retry_after=60)
         socket.join(room)
         self.hub.activity.note("a user joined a room", socket=socket, room=room)
@@ -191,7 +192,10 @@ class Namespace:
     async def _farewell(self, socket: Socket) -> None:
         while socket.in_work:
             await socket.slot()
-        await self.disconnect(socket)
+        try:
+            await self.disconnect(socket)
+        except Exception:
+            logger.exception("after a socket of /%s was gone", self.path)
 
     async def send(self, socket: Socket, draft: Draft) -> Receipt:
         """Append to a room's log, in the order of the socket's packets; returns after the commit."""

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from chat.delivery import door
 from chat.delivery.entries import rfc3339
-from chat.errors import EventError
+from chat.errors import EventError, check_close
+from chat.hub.addresses import check_plain
 from chat.hub.events import check_event
 from chat.wire.packets import Ack
 
@@ -144,8 +145,9 @@ class Socket:
     ) -> Any:
         """Send an event that has no history. With `ack`, wait for the client's answer.
 
-        Raises ValueError for a kind of entry (those come from the log alone), TimeoutError
-        after `timeout` seconds without an answer, ConnectionError if the socket closes.
+        Raises ValueError for a kind of entry (those come from the log alone) and for more than
+        fits a frame (256 KiB), TypeError for data that is no JSON, TimeoutError after `timeout`
+        seconds without an answer, ConnectionError if the socket closes.
         """
         check_event(event)
         if ack:
@@ -156,9 +158,10 @@ class Socket:
     def ask(self, event: str, data: Any = None) -> asyncio.Future[Any]:
         """Send an event that wants an ack; whoever stops waiting cancels the future."""
         id = next(self._emitted)
+        packet = self.outbox.wire.event(event, data, id)
         answer = self._acks[id] = asyncio.get_running_loop().create_future()
         answer.add_done_callback(lambda _: self._acks.pop(id, None))
-        self.outbox.put(self.outbox.wire.event(event, data, id))
+        self.outbox.put(packet)
         return answer
 
     # -- Rooms
@@ -166,7 +169,7 @@ class Socket:
     def join(self, *rooms: str) -> None:
         """Join plain rooms: from now on what is emitted to them reaches this socket, until it
         leaves or ends. (A place in a room's log comes from the hub.)"""
-        for room in rooms:
+        for room in map(check_plain, rooms):
             self.namespace.hub.addresses.join(self, room)
 
     def leave(self, *rooms: str) -> None:
@@ -214,6 +217,7 @@ class Socket:
 
         A client that reads nothing would never see the close: after `CLOSE_TIMEOUT` it is cut.
         """
+        check_close(code)
         if self.closed is not None:
             return
         self.closed = code

@@ -39,7 +39,11 @@ _encode = msgspec.json.Encoder().encode
 
 
 class Lines:
-    """The codec. It keeps nothing, so one serves all sockets."""
+    """The codec. It keeps nothing, so one serves all sockets.
+
+    Of data that an application gives it raises TypeError for what is no JSON and ValueError for
+    what fits no frame.
+    """
 
     name = "lines"
 
@@ -47,10 +51,10 @@ class Lines:
         packet = {"event": name, "data": data}
         if id is not None:
             packet["id"] = id
-        return _encode(packet).decode()
+        return _encode_data(packet)
 
     def ack(self, id: int, data: Any = None) -> str:
-        return _encode({"ack": id, "data": data}).decode()
+        return _encode_data({"ack": id, "data": data})
 
     def error(self, error: EventError, id: int | None = None, event: str | None = None) -> str:
         """The refusal of packet `id`; without one the error itself names the event."""
@@ -87,6 +91,16 @@ class Lines:
         for line in text.split("\n"):
             if line and not line.isspace():
                 yield decode_packet(line)
+
+
+def _encode_data(packet: dict[str, Any]) -> str:
+    try:
+        text = _encode(packet).decode()
+    except (TypeError, UnicodeError, RecursionError) as failure:
+        raise TypeError(f"the data is no JSON: {failure}") from None
+    if not fits(text, FRAME_OUT):
+        raise ValueError(f"the data is too large: a packet is at most {FRAME_OUT} bytes of UTF-8")
+    return text
 
 
 def decode_packet(line: str) -> Packet:

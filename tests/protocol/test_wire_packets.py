@@ -58,10 +58,10 @@ class TestConnecting:
         self, connect: Connect, server: Server
     ) -> None:
         client = await connect("alice", namespace="probe")
-        line = f"{client.name} ({client.hello['sid']} in /probe)"
+        line = f"user={client.name} id={client.id} namespace=/probe sid={client.hello['sid']}"
         await client.close()
-        await appears(server, f"a user disconnected: {line}")
-        assert server.log(1000).count(f"a user connected: {line}") == 1
+        await appears(server, f"a user disconnected {line}")
+        assert server.log(1000).count(f"a user connected {line}") == 1
 
 
 class TestClosing:
@@ -70,12 +70,12 @@ class TestClosing:
     ) -> None:
         await probe.emit("end", {"code": 4509})
         assert await probe.closed() == 4509
-        await appears(server, f"a user disconnected: {probe.name}")
+        await appears(server, f"a user disconnected user={probe.name}")
 
     async def test_so_is_one_that_broke_the_rules(self, probe: Client, server: Server) -> None:
         await probe.send_raw("x\n" * 20)
         assert await probe.closed() == 4500
-        await appears(server, f"a user disconnected: {probe.name}")
+        await appears(server, f"a user disconnected user={probe.name}")
 
 
 class TestFrames:
@@ -282,7 +282,7 @@ class TestInWork:
             await probe.submit("wait")
         await probe.drop()
         await gate.call("open")
-        await appears(server, f"a user disconnected: {probe.name}")
+        await appears(server, f"a user disconnected user={probe.name}")
 
 
 async def appears(server: Server, line: str) -> None:
