@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connection, transaction
 
@@ -53,29 +53,48 @@ class Lowest:
     read: int
 
 
-def flush(progress: Iterable[Progress]) -> dict[int, Lowest]:
+@dataclass(slots=True, frozen=True)
+class Dead:
+    """An entry that a member will not be sent again."""
+
+    room: int
+    user: int
+    seq: int
+    attempts: int
+    reason: str
+
+
+class Flushed(NamedTuple):
+    """The lowest cursors of the rooms that were touched, and what became a dead letter."""
+
+    lowest: dict[int, Lowest]
+    dead: list[Dead]
+
+
+def flush(progress: Iterable[Progress]) -> Flushed:
     """Move cursors forward in one transaction, rows locked in the order of their ids.
 
     Progress of another epoch, or of a membership that is gone, is discarded: it speaks of a
-    log that is no more. Returns the lowest cursors of the rooms that were touched.
+    log that is no more.
     """
     by_member = {p.member: p for p in progress}
     if not by_member:
-        return {}
+        return Flushed({}, [])
     with transaction.atomic(), connection.cursor() as cursor:
-        updates, dead = [], []
+        updates: list[tuple[Any, ...]] = []
+        dead: list[Dead] = []
         for row in _lock(cursor, sorted(by_member)):
             member, user, epoch, head, received, acked, read = row
             p = by_member[member]
             if p.epoch != epoch:
                 continue
             moved, ranges, given_up = _merge(received, Ranges.parse(acked), p, head)
-            dead += [(p.room, user, seq, tries, reason) for seq, tries, reason in given_up]
+            dead += [Dead(p.room, user, seq, tries, reason) for seq, tries, reason in given_up]
             read_to = min(max(read, p.read), head)
             kept = {seq: n for seq, n in p.deliveries.items() if moved < seq <= head and seq not in ranges}
             updates.append((moved, str(ranges), json.dumps(kept), read_to, p.room, read_to, member))
         _write(cursor, updates, dead)
-        return _lowest(cursor, {p.room for p in by_member.values()})
+        return Flushed(_lowest(cursor, {p.room for p in by_member.values()}), dead)
 
 
 def _lock(cursor: Any, members: list[int]) -> list[tuple[Any, ...]]:
@@ -116,7 +135,7 @@ def _merge(
     return received, ranges, dead
 
 
-def _write(cursor: Any, updates: list[tuple[Any, ...]], dead: list[tuple[Any, ...]]) -> None:
+def _write(cursor: Any, updates: list[tuple[Any, ...]], dead: list[Dead]) -> None:
     if updates:
         cursor.executemany(
             f"UPDATE {_MEMBER} SET received = %s, acked = %s, deliveries = %s, read = %s,"
@@ -129,7 +148,7 @@ def _write(cursor: Any, updates: list[tuple[Any, ...]], dead: list[tuple[Any, ..
         cursor.executemany(
             f"INSERT INTO {_DEAD} (room_id, user_id, first, last, attempts, reason, at)"
             f" VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            [(room, user, seq, seq, tries, reason, at) for room, user, seq, tries, reason in dead],
+            [(each.room, each.user, each.seq, each.seq, each.attempts, each.reason, at) for each in dead],
         )
 
 

@@ -17,8 +17,7 @@ from typing import Any, TypeVar
 from django.db import connection
 
 from ..delivery import cursors, door, durability, log, pools, retention
-from ..delivery.cursors import Lowest
-from ..delivery.entries import Appended
+from ..delivery.entries import Appended, Person
 from ..delivery.journal import journal
 from ..errors import Close, EventError
 from ..services import people, rooms
@@ -400,7 +399,7 @@ class Hub:
             return
         written = [(member, member.progress()) for member in self._dirty.values()]
         try:
-            lowest: dict[int, Lowest] = await pools.write(cursors.flush, [each for _, each in written])
+            lowest, dead = await pools.write(cursors.flush, [each for _, each in written])
         except Exception as failure:
             logger.warning("%d cursors could not be written yet: %s", len(written), failure)
             return
@@ -408,9 +407,24 @@ class Hub:
             member.written(progress)
             if not member.moved and self._dirty.get(member.id) is member:
                 del self._dirty[member.id]
+        self._note_dead(dead, [member for member, _ in written])
         for room_id, receipts in lowest.items():
             if (room := self.rooms.get(room_id)) is not None:
                 room.tell(receipts)
+
+    def _note_dead(self, dead: list[cursors.Dead], members: list[Member]) -> None:
+        known = {(member.room.id, member.user): member for member in members} if dead else {}
+        for each in dead:
+            member = known[each.room, each.user]
+            self.activity.note(
+                "a message became a dead letter",
+                user=Person(member.user, member.name),
+                namespace=f"/{member.room.namespace}",
+                room=member.room.slug,
+                seq=each.seq,
+                attempts=each.attempts,
+                reason=each.reason,
+            )
 
     # -- News
 

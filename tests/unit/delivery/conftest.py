@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 
@@ -35,7 +36,7 @@ def db(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
 def erase() -> None:
     """By SQL: the signals of deleted rows would write new entries."""
     with transaction.atomic(), connection.cursor() as cursor:
-        for model in (Lease, DeadLetter, Mention, Message, Report, Ban, Token, Membership):
+        for model in (LogEntry, Lease, DeadLetter, Mention, Message, Report, Ban, Token, Membership):
             cursor.execute(f"DELETE FROM {model._meta.db_table}")
         cursor.execute(f"DELETE FROM {Room._meta.db_table} WHERE kind <> 'control'")
         cursor.execute(f"UPDATE {Room._meta.db_table} SET head = 0, messages = 0, first = 1")

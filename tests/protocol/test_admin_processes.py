@@ -1,0 +1,187 @@
+"""What the staff do at one server process reaches people at another, with Redis and without.
+
+Alice is one of the staff at the first process, Bob the person whom it is about at the second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from chat.errors import Close
+from chat.services import moderation
+from tests.conftest import MakeServer
+from tests.support import Client, Person, Refused, Server, databases
+
+SOON = 3.0  #: seconds until another process has felt it: without Redis the next poll, on a busy machine
+
+Open = Callable[..., Awaitable[Client]]
+
+
+@pytest.fixture(scope="module", params=["redis", "no redis"])
+def pair(
+    request: pytest.FixtureRequest, new_server: MakeServer, postgres_server_url: str
+) -> Iterator[tuple[Server, Server]]:
+    url = databases.new_database(postgres_server_url)
+    env = {"REDIS_URL": request.getfixturevalue("redis_url") if request.param == "redis" else ""}
+    with (
+        new_server("daphne", database_url=url, env=env) as first,
+        new_server("uvicorn", database_url=url, env=env) as second,
+    ):
+        yield first, second
+
+
+@pytest.fixture
+async def open_at(pair: tuple[Server, Server]) -> AsyncIterator[Open]:
+    """`await open_at(0, person, "admin")`: a client at one of the two."""
+    clients: list[Client] = []
+
+    async def open_client(process: int, person: Person, namespace: str = "chat") -> Client:
+        clients.append(await Client.open(pair[process].ws, namespace, token=person.token))
+        clients[-1].person = person
+        return clients[-1]
+
+    yield open_client
+    for client in clients:
+        await client.drop()
+
+
+@pytest.fixture
+async def alice(pair: tuple[Server, Server], open_at: Open) -> Client:
+    return await open_at(0, pair[0].person("alice", staff=True), "admin")
+
+
+@pytest.fixture
+async def bob(pair: tuple[Server, Server], open_at: Open) -> Client:
+    return await open_at(1, pair[0].person("bob"))
+
+
+async def ends(client: Client, code: Close, error: str) -> dict[str, Any]:
+    began = time.monotonic()
+    assert await client.closed() == code
+    assert time.monotonic() - began < SOON
+    told: dict[str, Any] = client.packets[-1]["error"]
+    assert told["code"] == error
+    return told
+
+
+async def test_a_ban_reaches_every_process(alice: Client, bob: Client, open_at: Open) -> None:
+    here = await open_at(0, bob.person, "users")
+    await alice.call("user:ban", {"user": bob.id, "reason": "spam"})
+    for client in (bob, here):
+        assert (await ends(client, Close.NOT_ALLOWED, "banned"))["reason"] == "spam"
+
+
+async def test_a_kick_reaches_every_process(alice: Client, bob: Client, open_at: Open) -> None:
+    await alice.call("user:kick", {"user": bob.id, "reason": "calm down"})
+    assert (await ends(bob, Close.NOT_ALLOWED, "kicked"))["reason"] == "calm down"
+    assert (await open_at(1, bob.person)).hello
+
+
+async def test_a_deletion_reaches_every_process(alice: Client, bob: Client, open_at: Open) -> None:
+    here = await open_at(0, bob.person)
+    await alice.call("user:delete", {"user": bob.id, "erase": True})
+    for client in (bob, here):
+        await ends(client, Close.SESSION_ENDED, "session_ended")
+
+
+async def test_rooms_feel_it_in_every_process(
+    pair: tuple[Server, Server], alice: Client, bob: Client, open_at: Open
+) -> None:
+    charlie = await open_at(1, pair[0].person("charlie"))
+    room = pair[0].room("room", [charlie.person, bob.person])
+    for client in (bob, charlie):
+        await client.join(room)
+    seq = (await bob.say(room, "an insult"))["seq"]
+    await alice.call("message:delete", {"room": room, "seq": seq, "reason": "insult"})
+    assert (await charlie.gets(room, event="delete"))["data"]["target"] == seq
+    await alice.call("user:mute", {"room": room, "user": bob.id, "reason": "caps"})
+    await bob.gets(room, event="notice")
+    with pytest.raises(Refused, match="muted"):
+        await bob.say(room, "HELLO")
+    await alice.call("room:kick", {"room": room, "user": bob.id, "reason": "enough"})
+    assert (await bob.expect("room:removed", room=room))["data"]["reason"] == "enough"
+    await alice.call("room:close", {"room": room})
+    assert (await charlie.expect("room:updated", room=room))["data"]["closed"]
+
+
+async def test_who_loses_the_right_at_one_process_is_sent_away_by_another(
+    pair: tuple[Server, Server], alice: Client, open_at: Open
+) -> None:
+    there = await open_at(1, alice.person, "admin")
+
+    def demote() -> None:
+        person = User.objects.get(pk=alice.id)
+        person.is_staff = False
+        person.save()
+
+    pair[0].django(demote)
+    for client in (alice, there):
+        await ends(client, Close.NOT_ALLOWED, "forbidden")
+
+
+async def test_what_a_command_did_is_live_and_told_in_every_process(
+    pair: tuple[Server, Server], alice: Client, bob: Client, open_at: Open
+) -> None:
+    there = await open_at(1, alice.person, "admin")
+    for client in (alice, there):
+        await client.call("log:watch")
+    pair[0].django(moderation.ban, alice.id, bob.id, reason="spam")
+    await ends(bob, Close.NOT_ALLOWED, "banned")
+    for client in (alice, there):
+        line = (await client.expect("log", text="a user was banned"))["data"]
+        assert (line["id"], line["by"], line["reason"]) == (bob.id, alice.name, "spam")
+    for server in pair:
+        assert f"a user was banned user={bob.name} id={bob.id} by={alice.name} reason=spam" in server.log()
+
+
+@pytest.mark.parametrize("pair", ["redis"], indirect=True)
+async def test_who_watches_at_one_process_sees_what_happens_at_another(
+    pair: tuple[Server, Server], alice: Client, open_at: Open
+) -> None:
+    await alice.call("log:watch")
+    person = pair[0].person("bob")
+    bob = await seen_coming(alice, lambda: open_at(1, person))
+    room = pair[0].room("room", [bob.person])
+    await bob.join(room)
+    await alice.expect("log", text="a user joined a room", sid=bob.hello["sid"])
+    await bob.drop()
+    await alice.expect("log", text="a user disconnected", sid=bob.hello["sid"])
+
+
+async def seen_coming(watcher: Client, come: Callable[[], Awaitable[Client]]) -> Client:
+    """A client whose coming was told; the word that someone watches may be on its way at first."""
+    for _ in range(10):
+        client = await come()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(2):
+                await watcher.expect("log", text="a user connected", sid=client.hello["sid"])
+                return client
+    raise AssertionError("nobody was seen coming")
+
+
+@pytest.mark.parametrize("pair", ["redis"], indirect=True)
+async def test_sockets_of_all_processes_are_listed_and_counted(
+    pair: tuple[Server, Server], alice: Client, bob: Client
+) -> None:
+    sockets: dict[str, Any] = {}
+    after = ""
+    while True:
+        page = await alice.call("sockets:list", {"limit": 1, "after": after})
+        sockets |= {each["sid"]: each for each in page["sockets"]}
+        if not page["more"]:
+            break
+        after = page["next"]
+    mine, theirs = sockets[alice.hello["sid"]], sockets[bob.hello["sid"]]
+    assert theirs["user"] == {"id": bob.id, "name": bob.name} and theirs["namespace"] == "chat"
+    assert mine["namespace"] == "admin" and mine["process"] != theirs["process"]
+    counts = (await alice.call("stats"))["sockets"]
+    assert counts["admin"] >= 1 and counts["chat"] >= 1
+    await alice.call("user:kick", {"sid": bob.hello["sid"]})
+    await ends(bob, Close.NOT_ALLOWED, "kicked")
