@@ -254,7 +254,7 @@ class Queue(Room):
             self.wake(after)
         elif states and self.ordered:
             self.wake()
-        elif states:
+        if states:
             self.hub.queues.give_out()
 
 
