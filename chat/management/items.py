@@ -41,7 +41,7 @@ def from_lines(stream: BinaryIO) -> Iterator[list[Item]]:
         items: list[Item] = []
         try:
             for line, text in numbered:
-                if text.strip():
+                if text.strip() or len(text) > LONGEST:
                     items.append(Item(line, _from_line(line, text)))
         except EventError:
             yield items
