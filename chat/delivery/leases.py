@@ -20,6 +20,7 @@ from ..errors import EventError
 from ..models import DeadLetter, Lease, Membership, Message, Room
 from .clock import present, stored
 from .entries import SYSTEM, Person, rfc3339
+from .log import MODERATORS
 from .orders import (
     Act,
     Done,
@@ -281,35 +282,29 @@ def bury(namespace: str, slug: str, seq: int, by: int) -> Order:
 
 def _judge(namespace: str, slug: str, seq: int, by: int, state: Lease.State) -> Order:
     with transaction.atomic(), connection.cursor() as cursor:
-        room = Room.objects.filter(namespace=namespace, slug=slug, kind=Room.Kind.QUEUE).first()
-        if room is None:
-            raise EventError("not_found", f"there is no queue {slug!r}, or it is not open to you")
-        _check_may_judge(room, by)
-        rows = _lock_keys(cursor, {(room.pk, seq)}) if 0 < seq <= _LARGEST_SEQ else []
+        queue = _queue_to_judge(namespace, slug, by)
+        rows = _lock_keys(cursor, {(queue.pk, seq)}) if 0 < seq <= _LARGEST_SEQ else []
         if not rows:
             raise _absent(seq)
-        (row,) = rows
-        if row.state != State.DEAD:
-            raise EventError("conflict", f"order {seq} is {row.state}, not dead", state=row.state)
         at = present(cursor)
-        row.state, row.visible_at, row.changed = state, at, True
-        if state == State.QUEUED:
-            row.attempts, row.token, row.failed, row.reason = 0, "", False, ""
-            row.worker = row.worker_name = None
+        rows[0].judge(state, at)
         _store(cursor, rows, at)
         cursor.execute(
-            f"DELETE FROM {_DEAD} WHERE room_id = %s AND first = %s AND user_id IS NULL", [room.pk, seq]
+            f"DELETE FROM {_DEAD} WHERE room_id = %s AND first = %s AND user_id IS NULL", [queue.pk, seq]
         )
-    return row.order
+    return rows[0].order
 
 
-def _check_may_judge(room: Room, by: int) -> None:
-    if by == SYSTEM:
-        return
-    person = get_user_model().objects.filter(pk=by, is_active=True).first()
-    leads = Membership.objects.filter(room=room, user=by, role__in=("owner", "moderator")).exists()
-    if person is None or not (leads or person.is_staff):
-        raise EventError("forbidden", f"only staff, an owner or a moderator of {room.slug!r} may do this")
+def _queue_to_judge(namespace: str, slug: str, by: int) -> Room:
+    person = {"user": by, "user__is_active": True}
+    queue = Room.objects.filter(namespace=namespace, slug=slug, kind=Room.Kind.QUEUE).first()
+    role = Membership.objects.filter(room=queue, **person).values_list("role", flat=True).first()
+    staff = by == SYSTEM or get_user_model().objects.filter(pk=by, is_active=True, is_staff=True).exists()
+    if queue is None or (queue.private and role is None and not staff):
+        raise EventError("not_found", f"there is no queue {slug!r}, or it is not open to you")
+    if not staff and role not in MODERATORS:
+        raise EventError("forbidden", f"only staff, an owner or a moderator of {slug!r} may do this")
+    return queue
 
 
 # -- Looking

@@ -170,6 +170,15 @@ class Row:
         self.state = State.DEAD if self.attempts >= self.max_attempts else State.QUEUED
         self.reason, self.visible_at, self.holder, self.changed = reason, visible_at, "", True
 
+    def judge(self, state: State, at: datetime) -> None:
+        """Revive a dead order, whose token is void from then on, or bury it."""
+        if self.state != State.DEAD:
+            raise EventError("conflict", f"order {self.seq} is {self.state}, not dead", state=self.state)
+        self.state, self.visible_at, self.changed = state, at, True
+        if state == State.QUEUED:
+            self.attempts, self.token, self.failed, self.reason = 0, "", False, ""
+            self.worker = self.worker_name = None
+
     def settle(self, act: Act, at: datetime) -> bool:
         """Do what the token's holder asks for; whether that had been done before."""
         if not act.token or (self.token, self.worker) != (act.token, act.worker):
