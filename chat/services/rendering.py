@@ -13,6 +13,8 @@ from collections.abc import Sequence
 import msgspec
 import nh3
 from markdown_it import MarkdownIt
+from markdown_it.rules_block import StateBlock, hr
+from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 
 # An entry has to fit a frame: as JSON, where a quote or a control character grows, more
@@ -34,6 +36,9 @@ DELIMITERS, ADDRESSES = 2000, 100
 MENTION = re.compile(r"(?<![\w@.+-])@([\w@.+-]{1,150})")
 MENTIONS = 20  # people a message can mention; more would make it a broadcast
 
+# A word that a filter has masked, and no emphasis: asterisks with no letter next to them.
+MASKED = re.compile(r"(?<![^\W_])(?<!\*)\*{4,}(?![^\W_])")
+
 TAGS = {
     *("p", "br", "strong", "em", "s", "code", "pre", "a", "blockquote", "ul", "ol", "li", "hr"),
     *("h1", "h2", "h3", "h4", "h5", "h6"),
@@ -46,11 +51,28 @@ def _parser() -> MarkdownIt:
     markdown = MarkdownIt("commonmark", {"html": False, "linkify": True, "breaks": True, "maxNesting": 20})
     markdown.enable(["linkify", "strikethrough"])
     markdown.disable(["image", "reference", "code", "lheading", "entity", "html_block", "html_inline"])
+    markdown.inline.ruler.before("emphasis", "masked", _masked)
+    markdown.block.ruler.at("hr", _rule, {"alt": ["paragraph", "reference", "blockquote", "list"]})
     markdown.validateLink = lambda url: LINK.match(url) is not None  # type: ignore[method-assign]
     assert markdown.linkify is not None
     # Only what names its scheme is a link: a guess at "e.g.this" would cost every body a search.
     markdown.linkify.set({"fuzzy_link": False, "fuzzy_email": False}).add("ftp:", None).add("//", None)
     return markdown
+
+
+def _masked(state: StateInline, silent: bool) -> bool:
+    run = MASKED.match(state.src, state.pos)
+    if run is None:
+        return False
+    if not silent:
+        state.pending += run[0]
+    state.pos = run.end()
+    return True
+
+
+def _rule(state: StateBlock, line: int, end: int, silent: bool) -> bool:
+    """A line of hyphens or underscores; one of asterisks is a masked word, too."""
+    return state.src[state.bMarks[line] + state.tShift[line]] != "*" and hr(state, line, end, silent)
 
 
 markdown = _parser()

@@ -267,3 +267,10 @@ def test_mentions_are_names_behind_an_at_sign(body: str, names: list[str]) -> No
 
 def test_a_message_mentions_twenty_people_at_most() -> None:
     assert len(mentions(" ".join(f"@p{number}" for number in range(500)))) == 20
+
+
+@pytest.mark.parametrize("body", ["****", "***", "well, ****!", "(****) and (*****)", "_****_ said ****"])
+def test_masked_words_are_no_markup(body: str) -> None:
+    html = render(body)
+    assert "<hr" not in html and "<strong" not in html
+    assert html == "" or "****" in html
