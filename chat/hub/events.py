@@ -127,7 +127,7 @@ class Events:
         here = self._questions[question](message)
         if local:
             return [await here]
-        answer, others = await asyncio.gather(here, self._peers.ask(question, timeout, **message))
+        answer, others = await asyncio.gather(here, self._peers.ask(question, timeout, message))
         return [answer, *others]
 
     async def _emit_and_answer(self, message: dict[str, Any]) -> dict[str, Any]:

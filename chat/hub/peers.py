@@ -30,7 +30,12 @@ class Peers:
         self._questions = questions
         self._asked: dict[str, _Asked] = {}
 
-    async def ask(self, question: str, timeout: float, **data: Any) -> list[Any]:  # noqa: ASYNC109
+    async def ask(
+        self,
+        question: str,
+        timeout: float,  # noqa: ASYNC109
+        data: dict[str, Any],
+    ) -> list[Any]:
         """The other processes' answers, as they came within `timeout` + `PATIENCE` seconds."""
         others = await self._others()
         if not others:
