@@ -27,6 +27,21 @@ def probes(new_server: MakeServer) -> Iterator[Callable[[str], Server]]:
         server.close()
 
 
+@pytest.fixture(scope="session")
+def extended(new_server: MakeServer) -> Iterator[Callable[[str], Server]]:
+    """Servers of a project that has added apps of its own."""
+    made: dict[str, Server] = {}
+
+    def get(kind: str) -> Server:
+        env = {"DJANGO_SETTINGS_MODULE": "tests.extended"}
+        server = made[kind] = made.get(kind) or new_server(kind, env=env)
+        return server if server.process else server.start()
+
+    yield get
+    for server in made.values():
+        server.close()
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "shortened(**constants): on a server with smaller constants")
 
