@@ -228,6 +228,30 @@ def test_a_log_record_is_one_line_whatever_is_in_it() -> None:
     assert line == r"joined: eve\nINFO chat: joined: root\r\x1b[2J\u2028"
 
 
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("alice", "alice"),
+        (7, "7"),
+        (True, "true"),
+        ("", '""'),
+        ("two words", '"two words"'),
+        ("id=1", '"id=1"'),
+        ('say "hi"', r'"say \"hi\""'),
+        ("back\\slash", r'"back\\slash"'),
+        ("a\nb", r'"a\nb"'),
+        ("\u2028\x1b[2J", r'"\u2028\u001b[2J"'),
+        ("\u202eeve", r'"\u202eeve"'),
+        ("Zoë", "Zoë"),
+        (["a", 1], r'"[\"a\", 1]"'),
+    ],
+)
+def test_fields_of_a_record_follow_as_logfmt_that_nobody_can_forge(value: object, written: str) -> None:
+    said = record("a user connected")
+    said.fields = {"user": value, "sid": "S1"}
+    assert logs.OneLine("%(message)s").format(said) == f"a user connected user={written} sid=S1"
+
+
 def test_a_traceback_is_one_line_too_but_on_a_developers_console() -> None:
     failed = record("failed")
     try:
