@@ -101,8 +101,7 @@ ORDERS = {
     # orders
     "order": _("Order {seq}"),
     "order_label": _("Order {seq}: {summary}"),
-    "attempt": _("attempt {n} of {most}"),
-    "attempts": _("{n} of {most} attempts"),
+    "attempt": _("attempt {n}/{most}"),
     "unsent": _("Waiting to be sent"),
     "reason_failed": _("Last attempt: {reason}"),
     "reason_dead": _("Why: {reason}"),
@@ -127,7 +126,7 @@ ORDERS = {
     "many_buried": _("{n} buried"),
     # work
     "take": _("Take work"),
-    "rest": _("Stop taking work"),
+    "rest": _("Stop taking"),
     "work_waiting": _("Waiting for an order…"),
     "work_offline": _("There is no connection: work goes on when it is back."),
     "work_resting": _("You take no more after this."),

@@ -35,6 +35,17 @@ export function showKind(element, { private: isPrivate }) {
   element.classList.toggle("private", isPrivate);
 }
 
+/** `draw`, at most once a frame however often it is asked for. */
+export function onceAFrame(draw) {
+  let frame = 0;
+  return () => {
+    frame ||= requestAnimationFrame(() => {
+      frame = 0;
+      draw();
+    });
+  };
+}
+
 /** Says under something what is wrong with it; nothing, where nothing is. */
 export function complain(place, words) {
   place.hidden = !words;

@@ -101,7 +101,8 @@ class MyWork extends HTMLElement {
     link.href = `/orders/${queue}/`;
     link.textContent = info.name;
     showItem(card, lease.item);
-    for (const control of card.querySelectorAll(".settle > *")) control.disabled = Boolean(settling);
+    // Not disabled, or who works by keyboard would lose their place.
+    for (const control of card.querySelectorAll(".settle > *")) control.ariaDisabled = settling ? "true" : null;
     complain(card.querySelector(".problem"), error ? reasonOf(error) : "");
     this.#showTime(card);
   }
@@ -126,14 +127,16 @@ class MyWork extends HTMLElement {
     const act = target.closest("[data-act]")?.dataset.act;
     const card = target.closest(".lease");
     if (act === "expand") toggleItem(card);
-    else if (act === "fail") this.dispatchEvent(new CustomEvent("fail", { detail: card.lease }));
+    else if (act === "fail" && !card.lease.settling) this.dispatchEvent(new CustomEvent("fail", { detail: card.lease }));
   }
 
   #done(event) {
     event.preventDefault();
+    const { lease } = event.target.closest(".lease");
+    if (lease.settling) return;
     const result = event.target.elements.result.value.trim();
     this.#say("");
-    board.work.done(event.target.closest(".lease").lease, result ? itemOf(result) : undefined);
+    board.work.done(lease, result ? itemOf(result) : undefined);
   }
 }
 

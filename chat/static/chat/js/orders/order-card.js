@@ -16,7 +16,7 @@ export function fillOrder(card, order, { info, moderated }) {
   card.dataset.state = !unsent ? state : unsent.error ? "refused" : "unsent";
   card.ariaLabel = say("order_label", { seq: seq ?? "", summary: summaryOf(order.item) });
   card.querySelector(".seq").textContent = seq ? `#${seq}` : say("unsent");
-  card.querySelector(".attempts").textContent = attempts ? say("attempts", { n: attempts, most: info.max_attempts }) : "";
+  card.querySelector(".attempts").textContent = attempts ? say("attempt", { n: attempts, most: info.max_attempts }) : "";
   showAge(card);
   showItem(card, order.item);
   const why = card.querySelector(".reason");

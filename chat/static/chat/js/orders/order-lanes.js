@@ -1,4 +1,4 @@
-import { clone } from "../elements/parts.js";
+import { clone, onceAFrame } from "../elements/parts.js";
 import { outbox } from "../connection.js";
 import { say } from "../words.js";
 import { LANES, LIMIT } from "./lanes.js";
@@ -11,13 +11,13 @@ const AGES_EVERY = 15_000;
 class OrderLanes extends HTMLElement {
   queue = null;
   #cards = new Map(); // key → li
-  #drawing = 0;
 
   connectedCallback() {
     this.addEventListener("click", (event) => this.#click(event));
     this.addEventListener("keydown", (event) => this.#key(event));
     this.addEventListener("focusin", ({ target }) => this.#reach(target.closest(".order")));
-    board.addEventListener("orders", ({ detail }) => detail === this.queue && this.#draw());
+    const draw = onceAFrame(() => this.#render());
+    board.addEventListener("orders", ({ detail }) => detail === this.queue && draw());
     setInterval(() => document.hidden || this.#visible().forEach(showAge), AGES_EVERY);
   }
 
@@ -26,14 +26,6 @@ class OrderLanes extends HTMLElement {
     for (const item of this.#cards.values()) item.remove();
     this.#cards.clear();
     this.#render();
-  }
-
-  /** At most once a frame, however many events come. */
-  #draw() {
-    this.#drawing ||= requestAnimationFrame(() => {
-      this.#drawing = 0;
-      this.#render();
-    });
   }
 
   #render() {

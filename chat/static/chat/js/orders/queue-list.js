@@ -1,3 +1,4 @@
+import { onceAFrame } from "../elements/parts.js";
 import { PlaceList } from "../elements/place-list.js";
 import { say } from "../words.js";
 import { board } from "./session.js";
@@ -6,7 +7,9 @@ import { board } from "./session.js";
 class QueueList extends PlaceList {
   connectedCallback() {
     super.connectedCallback();
-    board.addEventListener("queues", () => this.show());
+    const draw = onceAFrame(() => this.show());
+    board.addEventListener("queues", draw);
+    board.addEventListener("orders", draw);
     this.show();
   }
 
