@@ -44,16 +44,16 @@ class Activity:
     def note(self, text: str, *, socket: Any = None, user: Any = None, **fields: Any) -> None:
         """What happened in this process. `user` has `id` and `name`; a `socket` has a person too.
         Fields that are None are left out."""
-        line = _line(text, {**_who(socket, user), **fields})
-        _log(line)
+        said = _known({**_who(socket, user), **fields})
+        _log(text, said)
         if self._watching() or self._hub.now() < self._watched_until:
-            self._gather(line)
+            self._gather(_line(text, said))
 
     def told(self, text: str, fields: dict[str, Any]) -> None:
         """What the control log says, in every process."""
-        line = _line(text, fields)
-        _log(line)
-        self._show([line])
+        said = _known(fields)
+        _log(text, said)
+        self._show([_line(text, said)])
 
     # -- Watching
 
@@ -105,14 +105,16 @@ class Activity:
             deliver(watchers, "log", line)
 
 
+def _known(fields: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in fields.items() if value is not None}
+
+
 def _line(text: str, fields: dict[str, Any]) -> Line:
-    said = {key: value for key, value in fields.items() if value is not None}
-    return {"at": rfc3339(now()), "text": text, **said}
+    return {"at": rfc3339(now()), "text": text, **fields}
 
 
-def _log(line: Line) -> None:
-    fields = {key: value for key, value in line.items() if key not in ("at", "text")}
-    logger.info(line["text"], extra={"fields": fields})
+def _log(text: str, fields: dict[str, Any]) -> None:
+    logger.info(text, extra={"fields": fields})
 
 
 def _who(socket: Any, user: Any) -> dict[str, Any]:
