@@ -7,5 +7,8 @@ class ChatConfig(AppConfig):
 
     def ready(self) -> None:
         from . import signals
+        from .delivery import door
+        from .hub import hints
 
         signals.connect()
+        door.on_write = hints.publish_from_outside

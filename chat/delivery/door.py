@@ -19,7 +19,8 @@ from .journal import journal, refuse_synchronous_caller
 
 CONTROL = ("_control", "control")
 
-#: Called after `write` has committed, in the thread that wrote; set by the hub's process.
+#: Called after `write` has committed, in the thread that wrote: tells this process's hub, or
+#: the servers where this process has none.
 on_write: Callable[[list[Appended]], None] | None = None
 
 

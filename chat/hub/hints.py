@@ -13,7 +13,11 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from asgiref.sync import async_to_sync
 from channels.layers import InMemoryChannelLayer, get_channel_layer
+
+from ..delivery import door
+from ..delivery.entries import Appended
 
 logger = logging.getLogger("chat.hub")
 
@@ -21,6 +25,8 @@ logger = logging.getLogger("chat.hub")
 REJOIN = 3600.0
 #: Hints that wait to be published; past it they are dropped, and the polls make up for them.
 BACKLOG = 1000
+#: Seconds that a command may spend on a hint.
+OUTSIDE = 1.0
 
 SITE = "chat.site"
 
@@ -29,6 +35,40 @@ Post = Callable[[str, dict[str, Any]], Awaitable[None]]
 
 def group(room_id: int) -> str:
     return f"chat.room.{room_id}"
+
+
+def about(appended: Appended) -> tuple[str, dict[str, Any]]:
+    """Which group to tell of new entries, and what."""
+    is_control = (appended.namespace, appended.slug) == door.CONTROL
+    hint = {
+        "room": appended.room_id,
+        "epoch": appended.epoch,
+        "first": appended.first,
+        "last": appended.last,
+    }
+    return SITE if is_control else group(appended.room_id), hint
+
+
+def publish_from_outside(appended: list[Appended]) -> None:
+    """Tell the servers what a process without a hub has committed, such as a command."""
+    layer = get_channel_layer()
+    if is_alone(layer):
+        return
+    try:
+        async_to_sync(_publish_all)(layer, [about(each) for each in appended])
+    except Exception as failure:
+        logger.debug("no hint was given, the polls make up for it: %s", failure)
+
+
+async def _publish_all(layer: Any, hints: list[tuple[str, dict[str, Any]]]) -> None:
+    async with asyncio.timeout(OUTSIDE):
+        for target, hint in hints:
+            await layer.group_send(target, {"type": "chat.hint", **hint})
+
+
+def is_alone(layer: Any) -> bool:
+    """Whether no other process can be reached through the layer."""
+    return layer is None or isinstance(layer, InMemoryChannelLayer)
 
 
 class Hints:
@@ -40,7 +80,7 @@ class Hints:
     def __init__(self, heard: Callable[[dict[str, Any]], None]) -> None:
         self._heard = heard
         self._layer: Any = get_channel_layer()
-        self._alone = self._layer is None or isinstance(self._layer, InMemoryChannelLayer)
+        self._alone = is_alone(self._layer)
         self._me = uuid.uuid4().hex
         self._channel = ""
         self._groups: set[str] = set()

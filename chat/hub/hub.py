@@ -434,10 +434,7 @@ class Hub:
             room = self.rooms.get(each.room_id)
             if room is not None:
                 room.offer(each.epoch, each.first, each.last, each.entries)
-            self.hints.publish(
-                hints.SITE if (each.namespace, each.slug) == door.CONTROL else hints.group(each.room_id),
-                {"room": each.room_id, "epoch": each.epoch, "first": each.first, "last": each.last},
-            )
+            self.hints.publish(*hints.about(each))
 
     def _heard(self, hint: dict[str, Any]) -> None:
         """From another process. Only where to look; but for events, which have no history."""

@@ -18,7 +18,7 @@ from chat.hub.addresses import user_room
 from .broadcast import Answers, Broadcast, RemoteSocket
 from .handlers import BODY, Body, Check, ClientId, Limit, Seq, Slug, on, on_any, on_server
 from .namespaces import IN_WORK, Namespace, Next, after_answer, finish_handlers, internal_error
-from .registry import discover, register
+from .registry import discover, paths, register
 from .sockets import Socket, User
 
 __all__ = [
@@ -44,6 +44,7 @@ __all__ = [
     "on",
     "on_any",
     "on_server",
+    "paths",
     "register",
     "user_room",
 ]

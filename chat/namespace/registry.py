@@ -29,7 +29,12 @@ def register(namespace: N) -> N:
     return namespace
 
 
+def paths() -> list[str]:
+    """The paths that the installed apps register."""
+    autodiscover_modules("namespaces")
+    return sorted(_registered)
+
+
 def discover() -> list[Namespace]:
     """One of each namespace that the installed apps register."""
-    autodiscover_modules("namespaces")
-    return [each() for each in _registered.values()]
+    return [_registered[path]() for path in paths()]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 
@@ -13,6 +15,8 @@ from chat.models import Token
 from chat.services import tokens
 from tests.conftest import MakeServer
 from tests.support import Client, Server, databases
+
+from .shortened import shortened
 
 SENT = 50
 
@@ -72,6 +76,20 @@ async def test_a_token_revoked_by_a_command_closes_sockets_in_every_process(
     pair[0].django(revoke)
     closed = await asyncio.gather(alice.closed(), bob.closed())
     assert closed == [Close.SESSION_ENDED] * 2
+
+
+async def test_what_a_command_writes_is_hinted_at_through_redis(
+    make_server: MakeServer, redis_url: str
+) -> None:
+    """A process of the site that has no hub, and a server that does not poll."""
+    options = shortened(hub__hub__POLL=600)
+    options["env"] |= {"REDIS_URL": redis_url}
+    server = make_server(**options).start()
+    alice = await Client.open(server.ws, "users", token=server.person("alice").token)
+    command = [sys.executable, "manage.py", "emit", "/users", "tea"]
+    await asyncio.to_thread(subprocess.run, command, env=server.environment, check=True, timeout=60)
+    await alice.expect("tea")
+    await alice.drop()
 
 
 @pytest.mark.parametrize("pair", ["redis"], indirect=True)
