@@ -21,6 +21,7 @@ SHELL = {
     "refused": _("Not sent: {reason}"),
     "today": _("Today"),
     "yesterday": _("Yesterday"),
+    "now": _("just now"),
     "no_address": _("Use at least one letter from a to z or a digit."),
 }
 
@@ -105,7 +106,6 @@ ORDERS = {
     "unsent": _("Waiting to be sent"),
     "reason_failed": _("Last attempt: {reason}"),
     "reason_dead": _("Why: {reason}"),
-    "now": _("just now"),
     "show_all": _("Show all"),
     "show_less": _("Show less"),
     # what a screen reader is told

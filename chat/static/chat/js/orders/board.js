@@ -197,7 +197,7 @@ export class Board extends EventTarget {
   #heal() {
     this.#healing ??= setTimeout(() => {
       this.#healing = null;
-      this.refresh();
+      if (this.open && this.#socket.online) this.#read(this.open);
     }, HEAL_AFTER);
   }
 

@@ -1,5 +1,5 @@
-import { clone, complain } from "../elements/parts.js";
 import { socket } from "../connection.js";
+import { clone, complain } from "../elements/parts.js";
 import { durationOf, reasonOf, say } from "../words.js";
 import { itemOf } from "./items.js";
 import { showItem, toggleItem } from "./order-card.js";

@@ -13,7 +13,7 @@ let news = [];
 
 export function startNotices() {
   board.addEventListener("queues", showTitle);
-  board.addEventListener("news", ({ detail }) => detail.queue === board.open && note(detail));
+  board.addEventListener("news", ({ detail }) => isNews(detail) && note(detail));
   board.work.addEventListener("given", ({ detail: { seq, item } }) => {
     announce(say("given", { seq, summary: summaryOf(item) }));
   });
@@ -23,6 +23,11 @@ function showTitle() {
   const place = board.open ? board.open.info.name : say("queues");
   const said = `${place} · ${product}`;
   if (document.title !== said) document.title = said;
+}
+
+/** What this page itself was given is said on its own. */
+function isNews({ queue, act, order }) {
+  return queue === board.open && !(act === "leased" && order.worker?.id === board.me.id);
 }
 
 function note({ act, order }) {

@@ -1,5 +1,5 @@
-import { clone, onceAFrame } from "../elements/parts.js";
 import { outbox } from "../connection.js";
+import { clone, onceAFrame } from "../elements/parts.js";
 import { say } from "../words.js";
 import { LANES, LIMIT } from "./lanes.js";
 import { fillOrder, showAge, toggleItem } from "./order-card.js";

@@ -1,6 +1,6 @@
-import { complain } from "../elements/parts.js";
 import { socket } from "../connection.js";
-import { count, durationOf, reasonOf, say } from "../words.js";
+import { complain } from "../elements/parts.js";
+import { durationOf, reasonOf, say } from "../words.js";
 import { board } from "./session.js";
 
 /** One queue: its head, its lanes, what one works on, and where one writes an order. */
@@ -61,7 +61,6 @@ class QueuePage extends HTMLElement {
 
   #showTaking() {
     const taking = board.work.taking.has(this.queue?.slug);
-    this.taking.ariaPressed = String(taking);
     this.taking.classList.toggle("plain", taking);
     this.taking.firstElementChild.textContent = say(taking ? "rest" : "take");
   }
