@@ -143,7 +143,7 @@ class TestStaffOnly:
             socket.namespace.recheck(socket.socket)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 class TestMemberOf:
     @pytest.fixture
     def alice(self) -> User:
@@ -176,7 +176,7 @@ class TestMemberOf:
         assert await self.outcome(self.socket(bob)) == "not_found"
 
     async def test_who_is_banned_is_told_so(self, alice: User, room: Room) -> None:
-        await Ban.objects.abulk_create([Ban(user=alice, room=room)])
+        await Ban.objects.acreate(user=alice, room=room)
         assert await self.outcome(self.socket(alice)) == "banned"
 
     async def test_roles_may_be_asked_for(self, alice: User, room: Room) -> None:
