@@ -275,7 +275,7 @@ def test_whatever_happens_to_a_queue_is_what_its_rules_say() -> None:
     run_state_machine_as_test(
         Queues,
         settings=settings(
-            max_examples=25,
+            max_examples=15,
             stateful_step_count=40,
             deadline=None,
             phases=[Phase.generate],
