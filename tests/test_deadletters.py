@@ -112,7 +112,7 @@ def test_a_reason_cannot_forge_a_line() -> None:
     assert r'why="x\nchat/general 1 user=\"root\""' in line
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_on_a_terminal_the_list_is_a_table(make_server: MakeServer) -> None:
     desk = make_server()
     desk.django(make_dead)
