@@ -22,7 +22,7 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
 from chat.management.commands import demo, run
-from chat.models import Membership, Message, Room, Token
+from chat.models import Lease, Membership, Message, Room, Token
 from chat.services import tokens
 
 ROOT = Path(__file__).parent.parent
@@ -100,17 +100,18 @@ def test_token_refuses_in_one_line_and_changes_nothing(arguments: list[str], say
 
 
 @pytest.mark.django_db
-def test_demo_makes_people_rooms_and_messages_once(settings: Any) -> None:
+def test_demo_makes_people_rooms_messages_and_orders_once(settings: Any) -> None:
     settings.DEBUG = True
     call("demo")
     first = demo_state()
     call("demo")
     assert demo_state() == first
-    people, rooms, memberships, messages = first
+    people, rooms, memberships, messages, orders = first
     assert people == ["alice", "bob"]
     assert rooms == sorted(demo.ROOMS)
-    assert memberships == len(demo.PEOPLE) * len(demo.ROOMS)
+    assert memberships == len(demo.PEOPLE) * len(demo.ROOMS) + 1  # the queue's owner
     assert messages == sum(len(bodies) for _, _, bodies in demo.ROOMS.values())
+    assert orders == [("kitchen", each, "queued") for each in (1, 2, 3)]
     assert demo.can_sign_in()
 
 
@@ -120,12 +121,13 @@ def test_demo_is_refused_without_debug() -> None:
         call("demo")
 
 
-def demo_state() -> tuple[list[str], list[str], int, int]:
+def demo_state() -> tuple[list[str], list[str], int, int, list[tuple[str, int, str]]]:
     return (
         sorted(User.objects.exclude(pk=0).values_list("username", flat=True)),
         sorted(Room.objects.filter(namespace="chat").values_list("slug", flat=True)),
         Membership.objects.count(),
         Message.objects.filter(kind="message").count(),
+        list(Lease.objects.order_by("seq").values_list("room__slug", "seq", "state")),
     )
 
 

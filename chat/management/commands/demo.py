@@ -1,7 +1,9 @@
-"""Two people and a few rooms to try the chat with."""
+"""Two people, a few rooms to try the chat with, and a queue of orders."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.conf import settings
@@ -12,7 +14,7 @@ from django.db import transaction
 from chat.delivery import door
 from chat.delivery.entries import SYSTEM, Draft
 from chat.errors import EventError
-from chat.services import rooms
+from chat.services import queues, rooms
 from chat.services.rendering import render
 
 PEOPLE = ("alice", "bob")
@@ -36,14 +38,25 @@ ROOMS = {
     "help": ("Help", "How does this work?", ["Ask here. The documentation is in `docs/`."]),
 }
 
+QUEUE = ("kitchen", "Kitchen", [{"dish": "soup", "table": 4}, {"dish": "pancakes", "table": 2}, "more forks"])
+
 
 def can_sign_in() -> bool:
     """Whether the first demo person is there and still has the demo password."""
     return any(user.check_password(PASSWORD) for user in User.objects.filter(username=PEOPLE[0]))
 
 
+@contextmanager
+def unless_it_is_there() -> Iterator[None]:
+    try:
+        yield
+    except EventError as error:
+        if error.code != "conflict":
+            raise
+
+
 class Command(BaseCommand):
-    help = "Fill a development database with demo people and rooms; what is there already stays as it is."
+    help = "Fill a development database with demo people, rooms and a queue; what is there already stays as it is."
 
     def handle(self, *, verbosity: int, **options: Any) -> None:
         if not settings.DEBUG:
@@ -52,9 +65,11 @@ class Command(BaseCommand):
         for slug, (name, topic, bodies) in ROOMS.items():
             self._room(owner, others, slug, name, topic)
             door.write(*(self._welcome(slug, number, body) for number, body in enumerate(bodies, start=1)))
+        self._queue(owner, *QUEUE)
         if verbosity:
             self.stdout.write(
-                f"People: {', '.join(PEOPLE)}; their password: {PASSWORD}; rooms: {', '.join(ROOMS)}."
+                f"People: {', '.join(PEOPLE)}; their password: {PASSWORD}; rooms: {', '.join(ROOMS)}; "
+                f"queue: {QUEUE[0]}."
             )
 
     def _person(self, name: str) -> User:
@@ -62,14 +77,20 @@ class Command(BaseCommand):
         return user or User.objects.create_user(name, password=PASSWORD)
 
     def _room(self, owner: User, others: list[User], slug: str, name: str, topic: str) -> None:
-        try:
-            with transaction.atomic():
-                room = rooms.create("chat", owner.pk, slug, name=name, topic=topic)
-                for user in others:
-                    rooms.seat_person(room, user.pk)
-        except EventError as error:
-            if error.code != "conflict":
-                raise
+        with unless_it_is_there(), transaction.atomic():
+            room = rooms.create("chat", owner.pk, slug, name=name, topic=topic)
+            for user in others:
+                rooms.seat_person(room, user.pk)
+
+    def _queue(self, owner: User, slug: str, name: str, items: list[Any]) -> None:
+        with unless_it_is_there():
+            queues.create("orders", owner.pk, slug, name=name)
+        door.write(
+            *(
+                Draft("orders", slug, SYSTEM, f"demo-{slug}-{n}", "item", body=queues.as_json("item", item))
+                for n, item in enumerate(items, start=1)
+            )
+        )
 
     def _welcome(self, slug: str, number: int, body: str) -> Draft:
         # A client_id of its own makes each message stay the only one, however often this runs.
