@@ -46,6 +46,30 @@ def order(server: Server, queue: str, person: Person, *items: str) -> None:
     server.django(door.write, *drafts)
 
 
+def done_unseen(queue: str, person: int) -> None:
+    """As if every event of it had been lost: nobody is told."""
+    from chat.delivery import leases
+    from chat.models import Room
+
+    room = Room.objects.get(namespace="orders", slug=queue).pk
+    [leased] = leases.take([leases.Want(room, person, "elsewhere", 1)])
+    leases.settle([leases.Done(room, leased.order.seq, leased.token, person)])
+
+
+# Says "extended" once the bar of the lease has been filled up so many times.
+COUNT_EXTENSIONS = """(times) => {
+  let before = 1;
+  const look = () => {
+    const { value } = document.querySelector(".lease progress");
+    if (value > before + 0.05) times -= 1;
+    before = value;
+    if (times) requestAnimationFrame(look);
+    else console.log("extended");
+  };
+  look();
+}"""
+
+
 class Board:
     """A window on a queue."""
 
@@ -219,6 +243,62 @@ async def test_a_worker_goes_on_after_the_server_was_killed(
     await expect(board.lease).to_contain_text("stew")
     await board.button("Done").click()
     await board.counts(done=2, queued=0, leased=0)
+
+
+async def test_a_tab_that_is_reloaded_goes_on_working(site: Server, open_board: OpenBoard) -> None:
+    alice = site.person("alice")
+    queue = make_queue(site, alice)
+    order(site, queue, alice, "soup")
+    board = await open_board(alice, queue)
+    await board.button("Take work").click()
+    await expect(board.lease).to_contain_text("soup")
+    await board.page.reload()
+    await expect(board.lease).to_contain_text("soup")
+    await board.button("Done").click()
+    await board.sees("Done", "soup")
+
+
+async def test_a_lease_is_extended_while_the_page_is_open(site: Server, open_board: OpenBoard) -> None:
+    alice = site.person("alice")
+    queue = make_queue(site, alice, lease_seconds=5)
+    order(site, queue, alice, "soup")
+    board = await open_board(alice, queue)
+    await board.button("Take work").click()
+    await expect(board.lease).to_contain_text("soup")
+    async with board.page.expect_event("console", lambda message: message.text == "extended", timeout=60_000):
+        await board.page.evaluate(COUNT_EXTENSIONS, 4)
+    await board.button("Done").click()
+    await board.sees("Done", "soup")
+    await expect(board.card("Done", "soup")).to_contain_text("attempt 1/5")
+
+
+async def test_what_was_missed_is_seen_at_the_next_look(site: Server, open_board: OpenBoard) -> None:
+    alice = site.person("alice")
+    queue = make_queue(site, alice)
+    order(site, queue, alice, "soup")
+    board = await open_board(alice, queue)
+    await board.sees("Queued", "soup")
+    site.django(done_unseen, queue, alice.id)
+    await board.page.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await board.sees("Done", "soup")
+    await board.counts(queued=0, done=1)
+
+
+async def test_the_focus_stays_where_it_is_while_lanes_change(site: Server, open_board: OpenBoard) -> None:
+    alice, bob = site.person("alice"), site.person("bob")
+    queue = make_queue(site, alice)
+    order(site, queue, alice, "soup", "stew", "fish")
+    hers, his = await open_board(alice, queue), await open_board(bob, queue)
+    await hers.card("Queued", "soup").focus()
+    await his.button("Take work").click()
+    await hers.sees("In progress", "soup")
+    await expect(hers.card("In progress", "soup")).to_be_focused()
+    await his.button("Done").click()
+    await hers.sees("Done", "soup")
+    await expect(hers.card("Done", "soup")).to_be_focused()
+    await his.orders("one", "two")
+    await hers.counts(queued=3)
+    await expect(hers.card("Done", "soup")).to_be_focused()
 
 
 async def test_a_lane_shows_the_newest_and_older_ones_when_asked(site: Server, open_board: OpenBoard) -> None:

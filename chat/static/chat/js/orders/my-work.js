@@ -11,7 +11,7 @@ const SAID_FOR = 30_000;
 /** The orders that this page has, each with the time left of its lease. */
 class MyWork extends HTMLElement {
   #cards = new Map(); // lease → li
-  #ticking = null;
+  #ticking;
   #saying = null;
 
   connectedCallback() {
@@ -39,8 +39,8 @@ class MyWork extends HTMLElement {
     if (taking) this.most.value = String(taking);
     this.#showAbout(leases, taking);
     this.#place(leases);
-    clearInterval(this.#ticking);
-    if (leases.length) this.#ticking = setInterval(() => this.#tick(), TICK);
+    if (!leases.length) this.#ticking = clearInterval(this.#ticking);
+    else this.#ticking ??= setInterval(() => this.#tick(), TICK);
   }
 
   #showAbout(leases, taking) {
