@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from django.db.models import Count, Exists, F, IntegerField, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
-from chat.delivery.entries import SYSTEM, rfc3339
+from chat.delivery.entries import now, rfc3339
 from chat.models import Ban, DeadLetter, Lease, Membership, Presence, Report, Room
 
 from . import people
@@ -63,18 +63,19 @@ def _page(key: str, rows: list[Any], limit: int | None, show: Any, by: str) -> d
 def _people() -> QuerySet[User]:
     here = Presence.objects.filter(user=OuterRef("pk"))
     bans = Ban.objects.filter(people.in_force(), user=OuterRef("pk"), room=None)
-    everyone = User.objects.exclude(pk=SYSTEM)
+    everyone = people.everyone(active=False)
     return everyone.annotate(online=Exists(here), seen_at=F("last_seen__at"), banned=Exists(bans))
 
 
 def _as_person(row: Any) -> dict[str, Any]:
+    seen = now() if row.online else row.seen_at
     return {
         "id": row.pk,
         "name": row.username,
         "staff": row.is_staff,
         "active": row.is_active,
         "online": row.online,
-        "last_seen": None if row.seen_at is None else rfc3339(row.seen_at),
+        "last_seen": rfc3339(seen) if seen else None,
         "banned": row.banned,
     }
 

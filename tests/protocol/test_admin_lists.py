@@ -73,7 +73,7 @@ async def test_who_is_online_is_listed_so(server: Server, alice: Client, connect
     bob = await connect("bob")
     await watcher.expect("user:connected", user={"id": bob.id, "name": bob.name})
     (listed,) = (await alice.call("user:list", {"query": bob.name}))["users"]
-    assert listed["online"]
+    assert listed["online"] and listed["last_seen"]
 
 
 async def test_rooms_are_listed_private_and_closed_ones_too(
