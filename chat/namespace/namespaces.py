@@ -20,9 +20,9 @@ from chat.errors import EventError
 from chat.hub.hub import ROOMS_A_SOCKET, Hub, get_hub
 from chat.wire.packets import Ack, Event
 
-from .broadcast import Broadcast, RemoteSocket
+from .broadcast import Answers, Broadcast, RemoteSocket
 from .handlers import Handler, Slug, on
-from .sockets import Socket, Turn
+from .sockets import ACK_TIMEOUT, Socket, Turn
 
 logger = logging.getLogger(__name__)
 
@@ -128,31 +128,39 @@ class Namespace:
 
     # -- Emitting
 
-    async def emit(self, event: str, data: Any = None) -> None:
+    async def emit(
+        self,
+        event: str,
+        data: Any = None,
+        *,
+        ack: bool = False,
+        timeout: float = ACK_TIMEOUT,  # noqa: ASYNC109
+    ) -> Answers | None:
         """To every socket of the namespace, in every process; see `Broadcast.emit`."""
-        await self._everyone.emit(event, data)
+        return await self.everyone.emit(event, data, ack=ack, timeout=timeout)
 
     def to(self, *rooms: str | Iterable[str]) -> Broadcast:
-        return self._everyone.to(*rooms)
+        return self.everyone.to(*rooms)
 
     def except_(self, *rooms: str | Iterable[str]) -> Broadcast:
-        return self._everyone.except_(*rooms)
+        return self.everyone.except_(*rooms)
 
     @property
     def volatile(self) -> Broadcast:
-        return self._everyone.volatile
+        return self.everyone.volatile
 
     @property
     def local(self) -> Broadcast:
-        return self._everyone.local
+        return self.everyone.local
 
     @property
-    def _everyone(self) -> Broadcast:
+    def everyone(self) -> Broadcast:
+        """Every socket of the namespace."""
         return Broadcast(self.path)
 
     async def fetch_sockets(self, *rooms: str | Iterable[str]) -> list[RemoteSocket]:
         """The sockets of these rooms, or all of them, in every process."""
-        return await (self.to(*rooms) if rooms else self._everyone).fetch_sockets()
+        return await (self.to(*rooms) if rooms else self.everyone).fetch_sockets()
 
     async def server_emit(self, event: str, data: Any = None) -> None:
         """Say something to this namespace in the other processes, at most once: `@on_server`."""

@@ -292,6 +292,13 @@ class TestAcks:
         await charlie.drop()
         assert await asked == {"answers": {sid(bob): "yes"}, "missing": [sid(charlie)]}
 
+    async def test_everyone_is_asked(self, actors: Actors) -> None:
+        alice, bob = await actors("alice", "bob")
+        asked = asyncio.ensure_future(asking(namespace(alice).emit("ready?", ack=True, timeout=1.0)))
+        await bob.ack((await bob.expect("ready?"))["id"], "yes")
+        assert (await asked)["answers"] == {sid(bob): "yes"}
+        assert sid(alice) in (await namespace(alice).emit("sure?", ack=True, timeout=0.1))["missing"]
+
     async def test_nobody_is_asked_where_nobody_is(self, actors: Actors, room: str) -> None:
         (alice,) = await actors("alice")
         answers = await namespace(alice).to(room).emit("ready?", ack=True)
@@ -328,6 +335,9 @@ class TestLookingAfterSockets:
         assert await socket(charlie).rooms == [room]
         await namespace(alice).to(other).sockets_leave(room, ["Third"])
         assert await socket(bob).rooms == [other]
+        await namespace(alice).everyone.sockets_join("News")
+        assert set(await socket(alice).rooms) == {"News"}
+        assert set(await socket(bob).rooms) == {other, "News"}
 
     async def test_sockets_are_disconnected_with_a_reason_and_a_code(self, actors: Actors, room: str) -> None:
         alice, bob, charlie = await actors("alice", "bob", "charlie")
