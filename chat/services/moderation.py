@@ -159,10 +159,11 @@ def delete_message(by: int, room: str, seq: int, *, namespace: str = CHAT, reaso
 
 
 def delete_person(by: int, user: int | str, *, erase: bool = False) -> User:
-    """Nobody is left who could sign in, and nothing that says who it was but what they wrote.
-    With `erase` that goes too; asked again, what was left of it goes.
+    """Nobody is left who could sign in, and the account says nothing of who it was. What they wrote
+    stays, under the new name, or with `erase` goes too; asked again, what was left of it goes.
 
-    The row stays, since logs refer to it, as `deleted-ID`; bans stay as well.
+    The row stays, since logs refer to it, as `deleted-ID`; bans stay as well, and so does what
+    others wrote: a mention, a notice of the old name.
     """
     person = anonymise(by, user, erased=erase)
     place = (0, 0) if erase else None
