@@ -166,7 +166,6 @@ class Queue(Room):
         worker.emit(leased)
         if worker.socket in self.workers:
             self.workers[worker.socket] = self.workers.pop(worker.socket)
-        self.announce([("order:leased", leased.order.as_dict())])
 
     def hold(self, worker: Worker, leased: Leased) -> None:
         """The worker has this order now, whoever had it before."""

@@ -279,6 +279,7 @@ class Queues:
             worker = workers[leased.order.queue_id, leased.holder]
             asked[worker.queue] -= 1
             self._give(worker, leased)
+        self.tell(leased.order for leased in taken)
         self._ready.update(dict.fromkeys(queue for queue, missing in asked.items() if not missing))
 
     def _give(self, worker: Worker, leased: Leased) -> None:
