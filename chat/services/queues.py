@@ -9,14 +9,15 @@ import json
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from chat.delivery import leases
 from chat.errors import EventError
 from chat.models import Ban, Lease, Membership, Message, Room
 
 from . import people
-from .paging import check_seq, clamp, fitting
+from .paging import LARGEST, check_seq, clamp, fitting
 from .rooms import checked_choice, checked_range, checked_slug, checked_text, seat_person
 
 State = Lease.State
@@ -97,14 +98,15 @@ def look(namespace: str, slug: str, user_id: int) -> Room:
 
 
 def describe(queue: Room) -> dict[str, Any]:
-    return _described(queue, counts(queue))
+    return _described(_counted(Room.objects.filter(pk=queue.pk)).get())
 
 
 def list_queues(namespace: str, user_id: int, after: str = "", limit: int | None = None) -> dict[str, Any]:
     """`{"queues", "more", "next"?}`: the queues that this person may see, by slug."""
     limit = clamp(limit)
-    found = list(_visible(user_id).filter(namespace=namespace, slug__gt=after).order_by("slug")[: limit + 1])
-    fit = fitting(describe(queue) for queue in found[:limit])
+    queues = _visible(user_id).filter(namespace=namespace, slug__gt=after).order_by("slug")
+    found = list(_counted(queues)[: limit + 1])
+    fit = fitting(_described(queue) for queue in found[:limit])
     reply: dict[str, Any] = {"queues": fit, "more": len(fit) < len(found)}
     if reply["more"]:
         reply["next"] = fit[-1]["queue"]
@@ -123,19 +125,18 @@ def list_orders(
     person may see; then without `next`, since `before` is a place in one queue."""
     check_seq("before", before)
     limit = clamp(limit)
-    if queue is None:
-        queues = list(_visible(user_id).filter(namespace=namespace))
-    else:
-        queues = [look(namespace, queue, user_id)]
+    here = Q(pk=look(namespace, queue, user_id).pk) if queue is not None else Q(namespace=namespace)
+    queues = list(_counted(_visible(user_id).filter(here)))
     found = _listed(queues, state)
-    if before is not None and queue is not None:
-        found = found.filter(seq__lt=before)
     if queue is not None:
-        found = found.order_by("-seq")
+        found = found.filter(seq__lt=LARGEST if before is None else before).order_by("-seq")
     keys = list(found.values_list("room_id", "seq")[: limit + 1])
-    fit = fitting(order.as_dict() for order in leases.load(keys[:limit]))
-    reply: dict[str, Any] = {"orders": fit, "counts": _sum(queues), "more": len(fit) < len(keys)}
-    if reply["more"] and queue is not None:
+    orders = leases.load(keys[:limit])
+    fit = fitting(order.as_dict() for order in orders)
+    # What was trimmed since the keys were read had nothing below it.
+    more = len(fit) < len(orders) or len(orders) == limit < len(keys)
+    reply: dict[str, Any] = {"orders": fit, "counts": _sum(queues), "more": more}
+    if more and queue is not None:
         reply["next"] = fit[-1]["seq"]
     return reply
 
@@ -151,20 +152,41 @@ def _listed(queues: list[Room], state: str | None) -> QuerySet[Lease]:
 
 
 def counts(queue: Room) -> dict[str, int]:
-    """How many orders are queued, leased, done and dead. What is done isn't counted but is what
-    remains of all: there may be millions."""
-    rows = Lease.objects.filter(~Q(state=State.DONE), room=queue)
-    found = dict(rows.order_by().values_list("state").annotate(Count("pk")))
-    trimmed = (
-        Message.objects.filter(room=queue, seq=queue.first - 1).values_list("ordinal", flat=True).first()
+    """How many orders are queued, leased, done and dead, as of now."""
+    return _counts(_counted(Room.objects.filter(pk=queue.pk)).get())
+
+
+COUNTED = (State.QUEUED, State.LEASED, State.DEAD, State.BURIED)
+
+
+def _counted(queues: QuerySet[Room]) -> QuerySet[Any]:
+    """With what their counts are made of, in one query, so that they agree. What is done isn't
+    counted, but is what remains of all: there may be millions."""
+    trimmed = Message.objects.filter(room=OuterRef("pk"), seq=OuterRef("first") - 1).values("ordinal")
+    return queues.annotate(
+        **{f"{state}_orders": Coalesce(_count(state), 0) for state in COUNTED},
+        trimmed_orders=Coalesce(Subquery(trimmed), 0),
     )
-    done = queue.messages - (trimmed or 0) - sum(found.values())
-    open_counts = {state.value: found.get(state, 0) for state in (State.QUEUED, State.LEASED)}
-    return {**open_counts, "done": max(0, done), "dead": found.get(State.DEAD, 0)}
 
 
-def _sum(queues: list[Room]) -> dict[str, int]:
-    all_counts = [counts(queue) for queue in queues]
+def _count(state: State) -> Subquery:
+    # The first condition is in the words of the index of what isn't done.
+    found = Lease.objects.exclude(state=State.DONE).filter(room=OuterRef("pk"), state=state).order_by()
+    return Subquery(found.values("room").annotate(orders=Count("pk")).values("orders"))
+
+
+def _counts(queue: Any) -> dict[str, int]:
+    open_or_buried = {state: getattr(queue, f"{state}_orders") for state in COUNTED}
+    return {
+        "queued": open_or_buried[State.QUEUED],
+        "leased": open_or_buried[State.LEASED],
+        "done": queue.messages - queue.trimmed_orders - sum(open_or_buried.values()),
+        "dead": open_or_buried[State.DEAD],
+    }
+
+
+def _sum(queues: list[Any]) -> dict[str, int]:
+    all_counts = [_counts(queue) for queue in queues]
     return {state: sum(each[state] for each in all_counts) for state in ("queued", "leased", "done", "dead")}
 
 
@@ -174,7 +196,7 @@ def _visible(user_id: int) -> QuerySet[Room]:
     return Room.objects.filter(Q(private=False) | Exists(mine), ~Exists(bans), kind=Room.Kind.QUEUE)
 
 
-def _described(queue: Room, counted: dict[str, int]) -> dict[str, Any]:
+def _described(queue: Any) -> dict[str, Any]:
     return {
         "queue": queue.slug,
         "name": queue.name or queue.slug,
@@ -182,5 +204,5 @@ def _described(queue: Room, counted: dict[str, int]) -> dict[str, Any]:
         "lease_seconds": queue.lease_seconds,
         "max_attempts": queue.max_attempts,
         "closed": queue.closed_at is not None,
-        "counts": counted,
+        "counts": _counts(queue),
     }
