@@ -454,6 +454,32 @@ class TestTheDoor:
         assert "after a socket of /stage was gone" in server.log(1000)
 
 
+class TestStrangers:
+    """Where `authenticated` isn't listed."""
+
+    async def test_they_come_in_and_are_reached_as_all_others(
+        self, connect: Connect, server: Server, room: str
+    ) -> None:
+        stranger = await connect("nobody", namespace="lobby", by=None)
+        alice = await connect("alice", namespace="lobby")
+        assert stranger.hello["user"] is None
+        await join(room, stranger, alice)
+        server.django(emit, "/lobby", "bell", 1, to=room)
+        server.django(emit, "/lobby", "bell", 2, to=sid(stranger))
+        await stranger.expect("bell", data=2)
+        assert await stranger.call("who") == [None]
+        assert [each["id"] for each in await alice.call("who")] == [alice.id]
+        await stranger.close()
+        server.django(emit, "/lobby", "bell", 3)
+        await alice.expect("bell", data=3)
+        assert "Traceback" not in server.log(20)
+
+    async def test_a_foreign_page_still_does_not_speak_for_a_person(self, connect: Connect) -> None:
+        page = await connect("alice", namespace="lobby", by="cookie", origin="https://evil.example.com")
+        await page.expect_error("forbidden")
+        assert await page.closed() == 4503
+
+
 class TestMiddleware:
     async def test_they_run_in_the_order_in_which_they_are_listed(self, actors: Actors) -> None:
         (alice,) = await actors("alice")

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 
 from chat.emit import aemit, emit
 from chat.errors import EventError
-from chat.middleware import authenticated
+from chat.middleware import authenticated, rate_limit
 from chat.namespace import Namespace, Next, Socket, on, on_any, on_server, register
 from chat.wire.packets import Event
 
@@ -170,3 +170,15 @@ class Stage(Base):
             if not commit:
                 transaction.set_rollback(True)
         connection.close()
+
+
+@register
+class Lobby(Namespace):
+    """Open to strangers."""
+
+    path = "lobby"
+    middleware = (rate_limit("100/s"),)
+
+    @on("who")
+    async def who(self, socket: Socket) -> Any:
+        return [each.user for each in await self.fetch_sockets(socket.id)]

@@ -233,7 +233,9 @@ moves = st.lists(
     ),
     max_size=40,
 )
-names = st.lists(st.sampled_from([*ROOMS, "s0", "s1", user_room(1), user_room(2), "nowhere"]), max_size=4)
+names = st.lists(  # of rooms, sockets and people
+    st.sampled_from([*ROOMS, "s0", "s1", user_room(1), user_room(2), "nowhere"]), max_size=4
+)
 
 
 class World:
@@ -245,6 +247,8 @@ class World:
             Hashable(id=f"s{n}", user=Hashable(id=n % 2 + 1), namespace_path="stage") for n in SOCKETS
         ]
         self.rooms: dict[int, set[str]] = {}
+        for number in SOCKETS:
+            self.move("add", number, "")
 
     def move(self, act: str, number: int, room: str) -> None:
         socket = self.sockets[number]
