@@ -275,8 +275,8 @@ def test_whatever_happens_to_a_queue_is_what_its_rules_say() -> None:
     run_state_machine_as_test(
         Queues,
         settings=settings(
-            max_examples=15,
-            stateful_step_count=40,
+            max_examples=10,
+            stateful_step_count=30,
             deadline=None,
             phases=[Phase.generate],
             suppress_health_check=list(HealthCheck),
