@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -505,6 +507,20 @@ def test_those_who_watch_are_told_through_the_control_log(desk: Server, work: Wo
         ("order:dead", 2, "dead"),
     ]
     assert told[-1][1]["reason"] == "exit status 1"
+
+
+def test_a_worker_that_does_it_twice_does_no_harm(desk: Server, work: Work, tmp_path: Path) -> None:
+    """The one in docs/queues.md, which is killed after its work and before it could say so."""
+    fill(desk, {"amount": 12}, lease_seconds=1)
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/queues.md").read_text(), re.S)
+    code = code.replace("bills.sqlite3", str(tmp_path / "bills.sqlite3"))
+    code += "\nif os.environ['ORDER_ATTEMPT'] == '1':\n    os.kill(os.getppid(), 9)"
+    killed = work("kitchen", command=python(code))
+    assert killed.end() == -signal.SIGKILL
+    other = work("kitchen", command=python(code))
+    other.said("order done .*attempt=2")
+    with sqlite3.connect(tmp_path / "bills.sqlite3") as books:
+        assert books.execute("SELECT * FROM bill").fetchall() == [("kitchen/1", 12)]
 
 
 # Wrong usage
