@@ -77,6 +77,24 @@ test("what came while a list was under way is laid on top of it", () => {
   assert.deepEqual(lanes.counts, { queued: 2, leased: 1, done: 0, dead: 0 });
 });
 
+test("an order that a list counted is not counted again by its late news", () => {
+  const lanes = loaded();
+  lanes.expect();
+  for (const seq of [1, 2, 3]) lanes.apply(order(seq));
+  lanes.take({ queued: { orders: [order(3)], more: true }, leased: none, done: none, dead: none }, { queued: 3 });
+  lanes.apply(order(2));
+  assert.equal(lanes.counts.queued, 3);
+});
+
+test("counts that were read before late news may be off, and are known to be", () => {
+  const lanes = loaded();
+  lanes.expect();
+  lanes.apply(order(4));
+  lanes.take({ queued: { orders: [order(3)], more: false }, leased: none, done: none, dead: none }, { queued: 1 });
+  assert.deepEqual(seqs(lanes, "queued"), [4, 3]);
+  assert.ok(!lanes.exact);
+});
+
 test("an order that moved between two lists stands where the newer one has it", () => {
   const lanes = loaded({ queued: { orders: [order(1)], more: false }, leased: { orders: [order(1, "leased")], more: false } });
   assert.deepEqual([seqs(lanes, "queued"), seqs(lanes, "leased")], [[], [1]]);

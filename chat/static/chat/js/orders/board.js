@@ -126,7 +126,7 @@ export class Board extends EventTarget {
       const pages = await Promise.all(LANES.map((state) => this.#lane(queue, state)));
       const lists = Object.fromEntries(LANES.map((state, i) => [state, pages[i]]));
       queue.error = null;
-      queue.lanes.take(lists, pages.at(-1).counts);
+      queue.lanes.take(lists, lists.queued.counts);
     });
   }
 
@@ -148,6 +148,7 @@ export class Board extends EventTarget {
       } finally {
         queue.lanes.forget();
       }
+      if (!queue.lanes.exact) this.#heal();
       this.#changed(queue);
       this.#say("queues");
     });

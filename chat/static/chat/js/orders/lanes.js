@@ -47,6 +47,7 @@ export class Lanes {
 
   #lanes = new Map(LANES.map((state) => [state, new Lane()]));
   #late = null; // orders whose news came while a list was under way
+  #listed = 0; // the newest that was queued by the last list: up to here all new orders are counted
 
   of(state) {
     return this.#lanes.get(state);
@@ -66,6 +67,7 @@ export class Lanes {
     const known = this.find(order.seq);
     if (known && !isNewer(known, order)) return false;
     const isFirst = !known && !order.attempts;
+    if (isFirst && order.seq <= this.#listed) return false;
     const from = isFirst ? undefined : (known?.state ?? BEFORE[order.state]);
     if (known) this.of(known.state).drop(known);
     else if (!isFirst) this.exact = false;
@@ -90,7 +92,7 @@ export class Lanes {
     this.#late = null;
   }
 
-  /** `{STATE: {orders, more}}` of all lanes, and the counts of the last answer. */
+  /** `{STATE: {orders, more}}` of all lanes, and how many there are by the answer for those that are queued. */
   take(lists, counts) {
     const newest = new Map();
     for (const order of LANES.flatMap((state) => lists[state].orders)) {
@@ -102,6 +104,7 @@ export class Lanes {
       lane.orders = lists[state].orders.filter((order) => newest.get(order.seq) === order);
       lane.more = lists[state].more;
     }
+    this.#listed = lists.queued.orders[0]?.seq ?? 0;
     this.loaded = true;
     this.count(counts);
     this.#applyLate();
@@ -127,6 +130,7 @@ export class Lanes {
     const late = this.#late ?? [];
     this.#late = null;
     for (const order of late) this.apply(order);
+    if (late.length) this.exact = false;
   }
 
   /** Fewer are shown than could be: others have left this lane, and older ones are due. */
