@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from chat.delivery import pools
 from chat.errors import Close, EventError
+from chat.models import SLUG_PATTERN
 from chat.services import rooms
 
 if TYPE_CHECKING:
@@ -64,8 +66,9 @@ class MemberOf:
 
     async def __call__(self, socket: Socket, event: Event, next: Next) -> Any:
         room = event.data.get(self._field) if isinstance(event.data, dict) else None
+        asked = self._events is None or event.name in self._events
         # What is no name of a room is left to the handler, which says what would be right.
-        if isinstance(room, str) and (self._events is None or event.name in self._events):
+        if asked and isinstance(room, str) and re.match(SLUG_PATTERN, room):
             await self._check(socket, room)
         return await next(socket, event)
 

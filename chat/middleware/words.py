@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import unicodedata
 from collections.abc import Collection, Iterable
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from chat.wire.packets import Event
 
 
+LONG = 2000  #: characters from which on a text is looked through in a thread
+
+
 class WordFilter:
     """Masks whole words in text fields of events, however they are cased or composed."""
 
@@ -25,15 +29,18 @@ class WordFilter:
 
     async def __call__(self, socket: Socket, event: Event, next: Next) -> Any:
         if isinstance(event.data, dict) and (self._events is None or event.name in self._events):
-            masked = {
-                field: self.mask(event.data[field])
-                for field in self._fields
-                if isinstance(event.data.get(field), str)
-            }
+            texts = {field: event.data.get(field) for field in self._fields}
+            masked = {field: await self._mask(text) for field, text in texts.items() if isinstance(text, str)}
             event = structs.replace(event, data={**event.data, **masked})
         return await next(socket, event)
 
+    async def _mask(self, text: str) -> str:
+        return self.mask(text) if len(text) < LONG else await asyncio.to_thread(self.mask, text)
+
     def mask(self, text: str) -> str:
+        folded = _key(text)
+        if not any(word in folded for word in self._words):  # as in nearly every text
+            return text
         return _tokens().sub(self._masked, text)
 
     def _masked(self, token: re.Match[str]) -> str:
@@ -56,19 +63,23 @@ def word_filter(
     return WordFilter(words, fields, events) if words else NoWords()
 
 
-def _key(word: str) -> str:
+def _key(text: str) -> str:
     """The same for all ways to write a word: composed or not, with what can't be seen or without."""
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", word).casefold())
-    return "".join(each for each in folded if unicodedata.category(each) != "Cf")
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return _characters("Cf").sub("", folded)
 
 
 @cache
 def _tokens() -> re.Pattern[str]:
     """Letters and digits with their marks, which for `re` are no part of a word, and what is
     invisible between them. The underscore is markup here."""
-    marks = "".join(
-        chr(code)
-        for code in (0xAD, *range(0x300, 0x20000))
-        if unicodedata.category(chr(code)) in ("Mn", "Mc", "Me", "Cf")
-    )
-    return re.compile(rf"(?:[^\W_]|[{re.escape(marks)}])+")
+    return re.compile(rf"(?:[^\W_]+|{_characters('Mn', 'Mc', 'Me', 'Cf').pattern}+)+")
+
+
+@cache
+def _characters(*categories: str) -> re.Pattern[str]:
+    codes = (0xAD, *range(0x300, 0x10000))  # for more `re` would search a list
+    found = "".join(chr(code) for code in codes if unicodedata.category(chr(code)) in categories)
+    return re.compile(f"[{re.escape(found)}]")
