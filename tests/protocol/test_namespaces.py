@@ -7,7 +7,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
+from django.db import transaction
 
+from chat.delivery import door
+from chat.delivery.entries import Draft
 from chat.emit import emit
 from tests.conftest import Connect
 from tests.stage.calls import namespace, socket
@@ -402,8 +405,6 @@ class TestFromAnywhereInDjango:
 
 
 def in_transaction(room: str, commit: bool) -> None:
-    from django.db import transaction
-
     with transaction.atomic():
         emit("/stage", "bell", commit, to=room)
         transaction.set_rollback(not commit)
@@ -411,6 +412,45 @@ def in_transaction(room: str, commit: bool) -> None:
 
 def events(client: Client) -> list[str]:
     return [packet["event"] for packet in client.packets if "event" in packet]
+
+
+class TestWritingInALog:
+    """What must arrive is written, not emitted."""
+
+    async def test_a_handler_writes_in_the_name_of_its_person(self, connect: Connect, server: Server) -> None:
+        alice, bob = await connect("alice", namespace="stage"), await connect("bob")
+        log = server.room(members=[alice.person, bob.person])
+        said = {"room": log, "client_id": "c1", "body": "Ticket closed."}
+        first = await alice.call("say", said)
+        assert await alice.call("say", said) == {**first, "duplicate": True}
+        await bob.join(log)
+        await bob.gets_upto(log, 1)
+        assert bob.bodies(log) == ["Ticket closed."]
+        assert bob.log[log][0]["from"]["id"] == alice.id
+
+    async def test_who_is_no_member_is_refused(self, connect: Connect, server: Server) -> None:
+        alice, bob = await connect("alice", namespace="stage"), await connect("bob")
+        log = server.room(members=[bob.person])
+        with pytest.raises(Refused) as refused:
+            await alice.call("say", {"room": log, "client_id": "c1", "body": "Let me in."})
+        assert refused.value.code == "forbidden"
+
+    async def test_elsewhere_in_django_it_is_part_of_the_transaction(
+        self, connect: Connect, server: Server
+    ) -> None:
+        bob = await connect("bob")
+        log = server.room(members=[bob.person])
+        await bob.join(log)
+        for commit in (False, True):
+            server.django(write_in_transaction, log, bob.id, commit)
+        await bob.gets(log, seq=1)
+        assert bob.bodies(log) == ["True"]
+
+
+def write_in_transaction(room: str, person: int, commit: bool) -> None:
+    with transaction.atomic():
+        door.write(Draft("chat", room, person, f"ticket-{commit}", "message", body=str(commit)))
+        transaction.set_rollback(not commit)
 
 
 class TestTheDoor:

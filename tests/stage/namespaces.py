@@ -9,10 +9,11 @@ from typing import Any
 from asgiref.sync import async_to_sync, sync_to_async
 from django.db import connection, transaction
 
+from chat.delivery.entries import Draft
 from chat.emit import aemit, emit
 from chat.errors import EventError
 from chat.middleware import authenticated, rate_limit
-from chat.namespace import Namespace, Next, Socket, on, on_any, on_server, register
+from chat.namespace import Body, ClientId, Namespace, Next, Slug, Socket, on, on_any, on_server, register
 from chat.wire.packets import Event
 
 #: What the door says to people of these names.
@@ -150,6 +151,12 @@ class Stage(Base):
         """What this process still knows of rooms, and how many sockets it has."""
         known = {room for namespace, room in self.hub.addresses._rooms if namespace == self.path}
         return {"rooms": sorted(known & set(rooms)), "joined": len(self.hub.addresses._joined)}
+
+    @on("say")
+    async def say(self, socket: Socket, room: Slug, client_id: ClientId, body: Body) -> Any:
+        """Into a log of another namespace."""
+        draft = Draft("chat", room, socket.user.id, client_id, "message", body=body)  # type: ignore[union-attr]
+        return (await self.send(socket, draft)).as_dict()
 
     # From elsewhere in Django
 
