@@ -284,6 +284,16 @@ test("an order made offline is sent once there is a connection, and stands in it
   assert.deepEqual(seqs(queue.lanes, "queued"), [7]);
 });
 
+test("an order that comes before its ack stands there once", async () => {
+  const board = await openBoard();
+  const { open } = board;
+  for (const item of ["soup", "soup"]) await board.order(open, item);
+  server.says("order:created", order(1, "queued", 0, { item: "soup" }));
+  assert.deepEqual([board.unsent(open).length, seqs(open.lanes, "queued")], [1, [1]]);
+  server.connects(false);
+  assert.equal(board.unsent(open).length, 2, "whether it was this one is not known");
+});
+
 test("the queue that is left is watched no more", async () => {
   const board = await openBoard();
   board.show(null);

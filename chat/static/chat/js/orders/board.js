@@ -34,6 +34,7 @@ export class Board extends EventTarget {
   #socket;
   #outbox;
   #healing = null;
+  #met = new Set(); // records whose order has come before their ack
 
   constructor({ me, socket, outbox, memory, queues }) {
     super();
@@ -77,6 +78,7 @@ export class Board extends EventTarget {
 
   #connected(up) {
     this.#outbox.online(up);
+    this.#met.clear();
     this.work.connected(up);
     for (const queue of this.queues.values()) queue.watching = false;
     if (up) this.refresh();
@@ -190,9 +192,17 @@ export class Board extends EventTarget {
   #take(act, order) {
     const queue = this.queues.get(order.queue);
     if (!queue?.lanes.apply(order)) return;
+    if (act === "created") this.#meet(queue, order);
     this.#say("news", { queue, act, order });
     this.#changed(queue);
     if (queue === this.open && (!queue.lanes.exact || queue.lanes.thin)) this.#heal();
+  }
+
+  /** Perhaps one's own. Another's of the same words hides it as long as its ack takes. */
+  #meet(queue, { item }) {
+    const words = JSON.stringify(item);
+    const record = this.unsent(queue).find(({ data }) => JSON.stringify(data.item) === words);
+    if (record) this.#met.add(record.n);
   }
 
   #heal() {
@@ -232,7 +242,7 @@ export class Board extends EventTarget {
 
   /** What this person ordered and the server has not acknowledged. */
   unsent(queue) {
-    return this.#outbox.of(queue.slug);
+    return this.#outbox.of(queue.slug).filter(({ n, error }) => error || !this.#met.has(n));
   }
 
   async revive(queue, { seq }) {
