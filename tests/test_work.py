@@ -325,6 +325,14 @@ def test_an_idle_worker_finds_what_comes(desk: Server, work: Work, conducted: Co
     assert worker.end() == 0
 
 
+def test_draining_an_ordered_queue_waits_while_somebody_else_is_at_work(desk: Server, work: Work) -> None:
+    fill(desk, *"ab", ordering="ordered", lease_seconds=1)
+    desk.django(lambda: leases.take([Want(Lease.objects.get(seq=1).room_id, SYSTEM, "gone", 1)]))
+    worker = work("kitchen", "--drain", command=["true"])
+    assert worker.end() == 0
+    assert [worker.count("seq=1 attempt=2"), worker.count("seq=2 attempt=1")] == [1, 1]
+
+
 # Ending
 
 
@@ -453,6 +461,24 @@ def test_an_outage_of_the_database_costs_nothing(
         assert worker.count("order done") == 2
     desk.django(close_connections)  # the outage broke the test's own, too
     assert [lease(desk, 1).attempts, lease(desk, 2).attempts] == [1, 1]
+
+
+def test_a_worker_can_be_ended_during_an_outage(
+    make_server: MakeServer, postgres_url: str, conducted: Conducted
+) -> None:
+    desk = make_server(database_url=postgres_url)
+    fill(desk, "a", lease_seconds=1)
+    with Worker(desk, "kitchen", command=conducted.command) as worker:
+        pid = conducted.begun()[1]
+        with unreachable(postgres_url):
+            worker.said("the database fails")
+            worker.signal(signal.SIGTERM)
+            worker.said("stopping")
+            worker.signal(signal.SIGTERM)
+            assert worker.end() == 1
+    assert gone(pid)
+    desk.django(close_connections)
+    assert lease(desk).state == "leased"  # until it lapses
 
 
 @contextlib.contextmanager

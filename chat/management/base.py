@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 from django.db import DatabaseError, InterfaceError
 
@@ -59,7 +60,8 @@ def person(name: str | None) -> int:
 def open_queue(slug: str, user: int) -> Room:
     """The queue, where it is open to who acts. Raises EventError."""
     if user != SYSTEM:
-        people.find(user)
+        if not User.objects.filter(pk=user, is_active=True).exists():
+            raise EventError("session_ended", "this account is no longer active")
         if ban := people.site_bans([user]).get(user):
             raise people.banned(ban)
         return queues.look(NAMESPACE, slug, user)

@@ -24,7 +24,7 @@ from django.db import InterfaceError, OperationalError, connection
 from chat.delivery import leases
 from chat.delivery.leases import Done, Extend, Fail, Leased, Order, Settled, Want
 from chat.errors import EventError
-from chat.models import Room
+from chat.models import Lease, Room
 
 from .base import first_line
 from .news import tell
@@ -99,7 +99,9 @@ class Worker:
         #: Orders that have changed and whose watchers have yet to hear of it.
         self._untold: list[Order] = []
         self._swept_at = self._extended_at = -math.inf
+        #: Seconds until there is work, as of the last look; 0 also while nobody has looked.
         self._due: float | None = 0.0
+        self._drained = False
         self._signals = 0
         self._down = False
         #: Why it takes no more orders, where nobody asked for that.
@@ -129,7 +131,7 @@ class Worker:
             return any(job.ended is None for job in self._jobs)
         if self._jobs or self._put_back:
             return True
-        return not (self._signals or self.refused or (self._policy.drain and self._due is None))
+        return not (self._signals or self.refused or self._drained)
 
     def _turn(self) -> None:
         """What there is to ask of the database. After an outage it is asked again: a `done` that
@@ -197,6 +199,8 @@ class Worker:
             self.refused = refusal.message
             return
         self._sweep()
+        if self._due != 0.0 and self._look_for_work() != 0.0:
+            return
         wants = [Want(self._room.pk, self._user, next(self._holders), 1) for _ in range(self._free)]
         holders = {want.holder for want in wants}
         self._put_back |= holders
@@ -205,7 +209,17 @@ class Worker:
         for leased in taken:
             self._note(leased.order)
             self._start(leased)
-        self._due = leases.due([self._room.pk]).get(self._room.pk) if self._free else 0.0
+        if self._free:
+            self._look_for_work()
+
+    def _look_for_work(self) -> float | None:
+        """Seconds until there is some. Only reads: an idle worker holds up no writer."""
+        self._due = leases.due([self._room.pk]).get(self._room.pk)
+        if self._policy.drain and self._due is None:
+            # Of an ordered queue it may also mean that somebody else is at work.
+            queued = Lease.objects.filter(room=self._room, state=Lease.State.QUEUED)
+            self._drained = not queued.exists()
+        return self._due
 
     def _sweep(self) -> None:
         """What others left behind: no server may be running that does this."""
@@ -304,5 +318,5 @@ class Worker:
         elif answer is None and not job.lost:
             outcome = "interrupted"
         else:
-            outcome, about["reason"] = "lost", "the lease lapsed, another worker may have the order"
+            outcome, about["reason"] = "lost", "the lease lapsed; another worker may have the order"
         logger.info("order %s", outcome, extra={"fields": about})
