@@ -131,7 +131,7 @@ class TestEmitting:
         self, actors: Actors, connect: Connect, room: str
     ) -> None:
         alice, charlie = await actors("alice", "charlie")
-        bob = await connect("bob", namespace="stage", kernel_buffer=4096)
+        bob = await connect("bob", namespace="stage", kernel_buffer=64 * 1024)
         await join(room, bob, charlie)
         await namespace(alice).volatile.to(room).emit("bell", 1)
         await bob.expect("bell", data=1)

@@ -126,7 +126,7 @@ class TestWithRedis:
         assert {"word": word} in await bob.call("heard")
         assert {"word": word} not in await alice.call("heard")
 
-    async def test_the_socket_of_a_process_that_is_gone_is_not_waited_for_long(
+    async def test_every_process_is_waited_for_and_one_that_is_gone_not_for_long(
         self, pair: Pair, clients: tuple[Client, Client], new_server: MakeServer, room: str
     ) -> None:
         alice, bob = clients
@@ -135,6 +135,14 @@ class TestWithRedis:
         with new_server("uvicorn", database_url=pair[0].database_url, env=env) as third:
             charlie = await enter(third, "charlie")
             await join(room, charlie)
+            asked = asyncio.ensure_future(
+                asking(namespace(alice).to(room).emit("ready?", ack=True, timeout=20.0))
+            )
+            for client in (alice, bob, charlie):  # the third process answers when the second has
+                await client.ack((await client.expect("ready?"))["id"], client.name)
+                await client.call("direct")
+            everyone = {sid(client): client.name for client in (alice, bob, charlie)}
+            assert await asked == {"answers": everyone, "missing": []}
             third.kill()
         found = await namespace(alice).to(room).fetch_sockets()
         assert {each["id"] for each in found} == {sid(alice), sid(bob)}
@@ -164,8 +172,10 @@ class TestThroughTheControlLog:
     ) -> None:
         alice, bob = clients
         await join(room, alice, bob)
+        await namespace(alice).to(room).local.sockets_join("Here")
         await namespace(alice).to(room).sockets_join("Third")
         await until_in(bob, {room, "Third"})
+        await namespace(alice).to(room).sockets_leave("Here")
         await namespace(alice).to("Third").except_(sid(alice)).sockets_leave(room)
         await until_in(bob, {"Third"})
         assert set(await socket(alice).rooms) == {room, "Third"}

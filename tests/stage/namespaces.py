@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -141,10 +142,13 @@ class Stage(Base):
 
     @on("clog")
     async def clog(self, socket: Socket, sid: str) -> None:
-        """Send to a socket that doesn't read until something waits for it."""
+        """Send to a socket that doesn't read until much waits for it, and goes on waiting: nobody
+        tells how much the kernel still takes."""
         (other,) = [each for each in self.hub.sockets if each.id == sid]
-        while not other.outbox.busy:
-            await other.emit("filler", "x" * 100_000)
+        while other.outbox.size < 2**20:
+            while other.outbox.size < 2**20:
+                await other.emit("filler", "x" * 100_000)
+            await asyncio.sleep(0.2)
 
     @on("kept")
     async def kept(self, socket: Socket, rooms: list[str]) -> dict[str, Any]:
