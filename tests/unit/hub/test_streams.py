@@ -253,6 +253,7 @@ class Story:
                 self.restore(self.world.db.head // 2)  # and nobody asks
             if turn == 160:
                 self.commit("lost hint", [1])  # and no join that would look for it
+                self.world.db.shorten = 0.0  # which could go on for longer than this story
             for place in range(PLACES):
                 if self.tabs[place].closed or not self.tabs[place].joined:
                     self.join(place, "top")

@@ -20,7 +20,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
-from chat.delivery import cursors, door, log, pools, retention
+from chat.delivery import cursors, door, leases, log, pools, retention
 from chat.delivery.entries import Appended, Entry, Person
 from chat.delivery.journal import journal
 from chat.delivery.ranges import Ranges
@@ -98,7 +98,7 @@ class Database:
         self.control_first = 1
         self.banned: dict[int, str] = {}
         self.lost: dict[int, EventError] = {}  #: people whose rights are gone
-        self._answers: dict[Any, Callable[..., Any]] = {
+        self.answers: dict[Any, Callable[..., Any]] = {
             log.read: self._read,
             log.read_some: self._read_some,
             log.state: self._state,
@@ -111,6 +111,7 @@ class Database:
             cursors.flush: self._flush,
             people.recheck: lambda held: [self.lost.get(rights.user, rights) for rights in held],
             retention.due: list,
+            leases.sweep: list,
             presence.at: lambda _: set(),
             presence.change: lambda *_: True,
         }
@@ -124,7 +125,7 @@ class Database:
         self.watch(function)
         if self.down:
             raise OperationalError("the database is down")
-        answer = self._answers.get(function, lambda *_: None)(*args)
+        answer = self.answers.get(function, lambda *_: None)(*args)
         await asyncio.sleep(self.random.uniform(0, self.delay / 2))
         if function is self.held:
             await self.gate.wait()
