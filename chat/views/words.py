@@ -101,7 +101,6 @@ ORDERS = {
     "newest_only": _("The newest {n} are shown."),
     # orders
     "order": _("Order {seq}"),
-    "order_label": _("Order {seq}: {summary}"),
     "attempt": _("attempt {n}/{most}"),
     "unsent": _("Waiting to be sent"),
     "reason_failed": _("Last attempt: {reason}"),

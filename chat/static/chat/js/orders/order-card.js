@@ -14,7 +14,7 @@ export function fillOrder(card, order, { info, moderated }) {
   if (known?.order === order && known.moderated === moderated) return;
   const { seq, state, attempts, worker, reason, unsent } = order;
   card.dataset.state = !unsent ? state : unsent.error ? "refused" : "unsent";
-  card.ariaLabel = say("order_label", { seq: seq ?? "", summary: summaryOf(order.item) });
+  card.ariaLabel = `${seq ? say("order", { seq }) : say("unsent")}: ${summaryOf(order.item)}`;
   card.querySelector(".seq").textContent = seq ? `#${seq}` : say("unsent");
   card.querySelector(".attempts").textContent = attempts ? say("attempt", { n: attempts, most: info.max_attempts }) : "";
   showAge(card);
