@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
+from functools import cache
 from itertools import cycle
 from typing import Any
 
@@ -203,6 +204,17 @@ def _answer(
     return Settled(orders[key], outcome, until)
 
 
+def settle_and_take(
+    acts: Sequence[Act], wants: Sequence[Want]
+) -> tuple[list[Settled | EventError], list[Leased]]:
+    """First settle, then take, in one transaction, which syncs once."""
+    with transaction.atomic():
+        if acts and wants:
+            with connection.cursor() as cursor:
+                _lock_ordered(cursor, sorted({want.queue_id for want in wants}))  # rooms before leases
+        return settle(acts) if acts else [], take(wants)
+
+
 # -- Lost workers
 
 
@@ -390,11 +402,12 @@ def _store(cursor: Any, rows: Sequence[Row], at: datetime) -> None:
     changed = [row for row in rows if row.changed]
     if not changed:
         return
+    in_words = cache(stored)  # most of them share their times
     cursor.executemany(
         f"UPDATE {_LEASE} SET state = %s, attempts = %s, visible_at = %s, changed_at = %s, worker_id = %s,"
         f" token = %s, holder = %s, failed = %s, reason = %s, result = %s"
         f" WHERE room_id = %s AND seq = %s AND state = %s AND token = %s",
-        [_as_stored(row, at) for row in changed],
+        [_as_stored(row, in_words(at), in_words(row.visible_at)) for row in changed],
     )
     if cursor.rowcount != len(changed):
         raise RuntimeError("a lease changed under its lock")
@@ -404,18 +417,18 @@ def _store(cursor: Any, rows: Sequence[Row], at: datetime) -> None:
             f"INSERT INTO {_DEAD} (room_id, user_id, first, last, attempts, reason, at)"
             f" VALUES (%s, NULL, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
             [
-                (row.room, row.seq, row.seq, row.attempts, DeadLetter.Reason.MAX_ATTEMPTS, stored(at))
+                (row.room, row.seq, row.seq, row.attempts, DeadLetter.Reason.MAX_ATTEMPTS, in_words(at))
                 for row in dead
             ],
         )
 
 
-def _as_stored(row: Row, at: datetime) -> tuple[Any, ...]:
+def _as_stored(row: Row, changed_at: Any, visible_at: Any) -> tuple[Any, ...]:
     return (
         row.state,
         row.attempts,
-        stored(row.visible_at),
-        stored(at),
+        visible_at,
+        changed_at,
         row.worker,
         row.token,
         row.holder,

@@ -23,10 +23,23 @@ from .support import held, on_postgres, others, wait_until_someone_waits_for_a_l
 WORKERS = 4
 
 
+#: Somebody failed: what the others wait for may never come.
+trouble = threading.Event()
+
+
 def at_once(*work: Callable[[], object]) -> None:
     """Run each in a thread of its own, and raise what one of them raises."""
+
+    def run(each: Callable[[], object]) -> None:
+        try:
+            each()
+        except BaseException:
+            trouble.set()
+            raise
+
+    trouble.clear()
     with others(len(work)) as threads:
-        for running in [threads.submit(each) for each in work]:
+        for running in [threads.submit(run, each) for each in work]:
             running.result(60)
 
 
@@ -53,7 +66,7 @@ def test_of_many_workers_at_an_ordered_queue_one_works_at_a_time(line: Room, bob
     got: list[int] = []
 
     def work() -> None:
-        while "queued" in states(line):
+        while "queued" in states(line) and not trouble.is_set():
             for leased in take(line, bob, 3):
                 got.append(leased.order.seq)
                 assert states(line).count("leased") == 1
@@ -118,7 +131,8 @@ def test_workers_writers_and_sweepers_do_not_lock_each_other_out(
 
     def is_over() -> bool:
         open_ones = Lease.objects.exclude(state__in=("done", "buried"))
-        return all(each.is_set() for each in written.values()) and not open_ones.exists()
+        ended = all(each.is_set() for each in written.values()) and not open_ones.exists()
+        return ended or trouble.is_set()
 
     at_once(
         *(lambda seed=seed: write(seed) for seed in written),  # type: ignore[misc]
