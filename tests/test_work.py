@@ -325,6 +325,18 @@ def test_an_idle_worker_finds_what_comes(desk: Server, work: Work, conducted: Co
     assert worker.end() == 0
 
 
+def test_draining_waits_also_for_what_fails_when_nothing_else_is_queued(
+    desk: Server, work: Work, conducted: Conducted
+) -> None:
+    fill(desk, "soup")
+    worker = work("kitchen", "--drain", "--max", "2", "--delay", "0.5", command=conducted.command)
+    for status in (1, 0):
+        conducted.begun()
+        conducted.end(status)
+    assert worker.end() == 0
+    assert lease(desk).state == "done"
+
+
 def test_draining_an_ordered_queue_waits_while_somebody_else_is_at_work(desk: Server, work: Work) -> None:
     fill(desk, *"ab", ordering="ordered", lease_seconds=1)
     desk.django(lambda: leases.take([Want(Lease.objects.get(seq=1).room_id, SYSTEM, "gone", 1)]))

@@ -131,7 +131,7 @@ class Worker:
             return any(job.ended is None for job in self._jobs)
         if self._jobs or self._put_back:
             return True
-        return not (self._signals or self.refused or self._drained)
+        return not (self._signals or self.refused or (self._drained and not self._down))
 
     def _turn(self) -> None:
         """What there is to ask of the database. After an outage it is asked again: a `done` that
@@ -167,20 +167,23 @@ class Worker:
 
     def _hear(self, news: tuple[Job, Ended] | None) -> None:
         if news is None:
-            if not self.interrupted:
-                logger.info("stopping; another signal ends what runs")
+            self._stop()
             return
         job, ended = news
         job.ended = ended
         job.took = time.monotonic() - job.began
 
     def _signalled(self, *_: object) -> None:
-        """The first signal: no more orders. The second: the commands are ended."""
         self._signals += 1
-        if self.interrupted:
-            for job in self._jobs:
-                job.program.end()
         self._news.put(None)
+
+    def _stop(self) -> None:
+        """The first signal: no more orders. The second: the commands are ended."""
+        if not self.interrupted:
+            logger.info("stopping; another signal ends what runs")
+            return
+        for job in self._jobs:
+            job.program.end()
 
     # Taking
 
@@ -215,10 +218,9 @@ class Worker:
     def _look_for_work(self) -> float | None:
         """Seconds until there is some. Only reads: an idle worker holds up no writer."""
         self._due = leases.due([self._room.pk]).get(self._room.pk)
-        if self._policy.drain and self._due is None:
-            # Of an ordered queue it may also mean that somebody else is at work.
-            queued = Lease.objects.filter(room=self._room, state=Lease.State.QUEUED)
-            self._drained = not queued.exists()
+        # None may also mean that somebody else is at work in an ordered queue.
+        queued = Lease.objects.filter(room=self._room, state=Lease.State.QUEUED)
+        self._drained = self._policy.drain and self._due is None and not queued.exists()
         return self._due
 
     def _sweep(self) -> None:
