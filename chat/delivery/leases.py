@@ -215,6 +215,17 @@ def settle_and_take(
         return settle(acts) if acts else [], take(wants)
 
 
+def settle_and_take(
+    acts: Sequence[Act], wants: Sequence[Want]
+) -> tuple[list[Settled | EventError], list[Leased]]:
+    """First settle, then take, in one transaction, which syncs once."""
+    with transaction.atomic():
+        if acts and wants:
+            with connection.cursor() as cursor:
+                _lock_ordered(cursor, sorted({want.queue_id for want in wants}))  # rooms before leases
+        return settle(acts) if acts else [], take(wants)
+
+
 # -- Lost workers
 
 

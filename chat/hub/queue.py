@@ -7,7 +7,7 @@ tells to whom work may be offered, and when it is worth asking for some.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -55,10 +55,9 @@ class Worker:
         self.most = 0
         self.held: dict[int, Held] = {}  # by the order's seq
 
-    @property
-    def free(self) -> int:
-        """How many more orders it takes."""
-        return 0 if self.socket.closed is not None else max(0, self.most - len(self.held))
+    def free_without(self, ending: Collection[int] = ()) -> int:
+        """How many more orders it takes once these, which it has, are settled."""
+        return 0 if self.socket.closed is not None else max(0, self.most - len(self.held) + len(ending))
 
     def hold(self, leased: Leased) -> None:
         lapses_at = self.queue.hub.now() + self.queue.lease_seconds
@@ -158,7 +157,7 @@ class Queue(Room):
 
     @property
     def idle(self) -> bool:
-        return any(worker.free for worker in self.workers.values())
+        return any(worker.free_without() for worker in self.workers.values())
 
     def give(self, worker: Worker, leased: Leased) -> None:
         """An order that was leased for this worker; the others' turn comes before its next one."""
@@ -178,12 +177,23 @@ class Queue(Room):
         if worker is not None:
             worker.held.pop(seq, None)
 
+    def holder(self, seq: int, token: str) -> Worker | None:
+        """Who has this lease of this order."""
+        worker = self._holders.get(seq)
+        return worker if worker is not None and worker.held[seq].token == token else None
+
+    def end_lease(self, seq: int, token: str) -> None:
+        """A lease that counts no more is in nobody's way."""
+        if self.holder(seq, token) is not None:
+            self.release(seq)
+            self.wake()
+
     def wake(self, after: float = 0.0) -> None:
         """There may be work, now or in so many seconds."""
         if after > 0:
             self._set_alarm(after)
             return
-        self.hub.queues.give_out(self)
+        self.hub.queues.turns.begin(self)
 
     def _set_alarm(self, after: float) -> None:
         """An alarm that is set already and rings earlier sets the next one by what is due then."""
@@ -254,7 +264,7 @@ class Queue(Room):
         elif states and self.ordered:
             self.wake()
         if states:
-            self.hub.queues.give_out()
+            self.hub.queues.turns.begin()
 
 
 def publish_news(hub: Hub, queue_id: int, news: Sequence[News]) -> None:

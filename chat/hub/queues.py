@@ -1,14 +1,13 @@
-"""The queues that sockets of this process work in: work goes out, answers come in.
+"""The queues that sockets of this process work in: who may, who has what, what lapsed.
 
-A worker costs no query of its own. What all of them want is taken in one transaction, and so is
-what they have done settled; both run in the writer's thread, between two batches of the journal.
+A worker costs no query of its own: what many ask for is asked in one go, and what they do and
+want is the affair of `turns`.
 """
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -17,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from ..delivery import leases, pools
-from ..delivery.leases import Act, Done, Extend, Fail, Leased, Order, Settled, Want
+from ..delivery.leases import Done, Extend, Fail, Leased, Order, Settled
 from ..errors import Close, EventError
 from ..models import Room as RoomRow
 from ..services import presence, queues
 from .queue import News, Queue, Worker, publish_news
+from .turns import Turns
 
 if TYPE_CHECKING:
     from .hub import Hub
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("chat.hub")
 
 POLL = 1.0  #: seconds between two sweeps for lapsed leases and looks at what is due
-MOST = 500  #: orders given out in one transaction
 QUEUES_A_SOCKET = 1000
 
 #: What watchers are told of an order that has come to this state.
@@ -67,12 +66,8 @@ class Queues:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self._places: dict[Any, dict[str, Worker]] = {}
-        #: Where it is worth asking for work.
-        self._ready: dict[Queue, None] = {}
-        self._giving: asyncio.Task[None] | None = None
-        self._taking: asyncio.Task[None] | None = None
+        self.turns = Turns(hub, self.tell)
         self._look: pools.Together[tuple[str, str, int], RoomRow] = pools.Together(_look_all)
-        self._settle: pools.Together[Act, Settled] = pools.Together(leases.settle, run=pools.write)
         self._adopt: pools.Together[Heir, list[Leased]] = pools.Together(_adopt_all, run=pools.write)
         self._give_back: pools.Together[str, list[Order]] = pools.Together(_put_back_all, run=pools.write)
         hub.every(self._sweep)
@@ -106,8 +101,7 @@ class Queues:
         if worker is None:
             raise EventError("not_found", f"this socket does not work in {slug!r}", field="queue")
         worker.most = 0
-        if self._taking is not None:
-            await asyncio.wait({self._taking})
+        await self.turns.under_way()
 
     async def watch(self, socket: Any, slug: str) -> RoomRow:
         """Let a socket hear what becomes of the orders."""
@@ -182,31 +176,27 @@ class Queues:
 
     def _expel(self, socket: Any, queue: Queue, refusal: EventError) -> None:
         self._hub.addresses.leave(socket, queue.slug)
-        worker = queue.workers.get(socket)
-        held = dict(worker.held) if worker is not None else {}
-        if worker is not None:
+        if (worker := queue.workers.get(socket)) is not None:
             self._leave(worker)
+            for seq, held in worker.held.items():
+                self.turns.give_back(worker, seq, held.token, refusal.message)
         socket.refuse(EventError(refusal.code, refusal.message, queue=queue.slug, **refusal.more))
-        for seq, each in held.items():
-            self._hub.insist(
-                partial(self._return, Fail(queue.id, seq, each.token, socket.user.id, refusal.message))
-            )
 
     # -- What they have done
 
     async def done(self, socket: Any, slug: str, seq: int, token: str, result: Any) -> Settled:
         queue_id = await self._id(socket, slug)
-        return await self._settled(socket, slug, Done(queue_id, seq, token, socket.user.id, result))
+        return await self.turns.settle(Done(queue_id, seq, token, socket.user.id, result))
 
     async def fail(self, socket: Any, slug: str, seq: int, token: str, reason: str, delay: float) -> Settled:
         queue_id = await self._id(socket, slug)
-        return await self._settled(socket, slug, Fail(queue_id, seq, token, socket.user.id, reason, delay))
+        return await self.turns.settle(Fail(queue_id, seq, token, socket.user.id, reason, delay))
 
     async def extend(self, socket: Any, slug: str, seq: int, token: str) -> Settled:
         """The lease runs on, and this socket has it from now on."""
         worker = self._place(socket, await self._open(socket, slug))
         act = Extend(worker.queue.id, seq, token, socket.user.id, worker.holder)
-        settled = await self._settled(socket, slug, act)
+        settled = await self.turns.settle(act)
         if settled.lease_until is not None:
             worker.queue.hold(worker, Leased(settled.order, token, settled.lease_until, worker.holder))
         return settled
@@ -215,93 +205,12 @@ class Queues:
         worker = self._places.get(socket, {}).get(slug)
         return worker.queue.id if worker is not None else (await self.look(socket, slug)).pk
 
-    async def _settled(self, socket: Any, slug: str, act: Act) -> Settled:
-        try:
-            settled = await self._settle(act)
-        except EventError as refusal:
-            if refusal.code == "stale_lease":
-                self._forget(socket, slug, act)
-            raise
-        if not settled.duplicate and not isinstance(act, Extend):
-            delay = act.delay if isinstance(act, Fail) else 0.0
-            self.tell([settled.order], delay)
-        return settled
-
-    def _forget(self, socket: Any, slug: str, act: Act) -> None:
-        """A lease that counts no more is in nobody's way."""
-        worker = self._places.get(socket, {}).get(slug)
-        if worker is not None and act.seq in worker.held and worker.held[act.seq].token == act.token:
-            worker.queue.release(act.seq)
-            worker.queue.wake()
-
-    # -- Giving out
-
-    def give_out(self, queue: Queue | None = None) -> None:
-        """Give out what there is, in `queue` or wherever there was more than workers took."""
-        if queue is not None and queue.live:
-            self._ready[queue] = None
-        if self._giving is None and self._ready and not self._hub.stopping:
-            self._giving = self._hub.spawn(self._give_out())
-
-    async def _give_out(self) -> None:
-        try:
-            while not self._hub.stopping and (wanted := self._wanted()):
-                self._taking = self._hub.spawn(self._take(wanted))
-                await asyncio.wait({self._taking})
-                if self._taking.exception() is not None:  # logged by the hub
-                    await asyncio.sleep(POLL)
-                    self._ready.update(dict.fromkeys(worker.queue for worker, _ in wanted))
-        finally:
-            self._giving = self._taking = None
-
-    def _wanted(self) -> list[tuple[Worker, Want]]:
-        """What one transaction takes. A queue with nobody free stays ready; the others are so again
-        when there was all that was asked for, or at the next news."""
-        wanted: list[tuple[Worker, Want]] = []
-        left = MOST
-        for queue in list(self._ready):
-            for worker in queue.workers.values():
-                if most := min(worker.free, left):
-                    wanted.append((worker, Want(queue.id, worker.socket.user.id, worker.holder, most)))
-                    left -= most
-                    self._ready.pop(queue, None)
-            if not queue.live:
-                self._ready.pop(queue, None)
-        return wanted
-
-    async def _take(self, wanted: list[tuple[Worker, Want]]) -> None:
-        taken: list[Leased] = await pools.write(leases.take, [want for _, want in wanted])
-        workers = {(want.queue_id, want.holder): worker for worker, want in wanted}
-        asked: Counter[Queue] = Counter()
-        for worker, want in wanted:
-            asked[worker.queue] += want.most
-        for leased in taken:
-            worker = workers[leased.order.queue_id, leased.holder]
-            asked[worker.queue] -= 1
-            self._give(worker, leased)
-        self.tell(leased.order for leased in taken)
-        self._ready.update(dict.fromkeys(queue for queue, missing in asked.items() if not missing))
-
-    def _give(self, worker: Worker, leased: Leased) -> None:
-        if worker.queue.workers.get(worker.socket) is worker:
-            worker.queue.give(worker, leased)
-        elif worker.socket.closed != Close.GOING_AWAY:
-            # The worker went while the order was taken for it, and never saw the token.
-            order = leased.order
-            act = Fail(order.queue_id, order.seq, leased.token, worker.socket.user.id, leases.LOST)
-            self._hub.insist(partial(self._return, act))
-
-    async def _return(self, act: Act) -> None:
-        try:
-            self.tell([(await self._settle(act)).order])
-        except EventError as refusal:
-            if refusal.temporary:
-                raise
+    # -- What nobody here has done
 
     async def _sweep(self) -> float:
         """Put back what lapsed, and look for what other processes have queued or what is due."""
         self.tell(await pools.write(leases.sweep))
-        idle = {each.id: each for each in self._queues() if each.idle and each not in self._ready}
+        idle = {each.id: each for each in self._queues() if each.idle and not self.turns.is_ready(each)}
         if idle:
             for queue_id, seconds in (await pools.poll(leases.due, list(idle))).items():
                 if seconds is not None:

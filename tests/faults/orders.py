@@ -107,11 +107,13 @@ def _end(history: OrderHistory, lease: Line, ends: list[Line]) -> float:
     own = [line for line in ends if line["token"] == lease["token"]]
     until = max(_seconds(line["until"]) for line in [lease, *own] if "until" in line)
     failing = [line["at"] for line in own if line["what"] == "failing"]
-    lost = [
-        line["at"] for line in history.lines if line["what"] == "lost" and line["worker"] == lease["worker"]
-    ]
+    own_socket = (
+        line for line in history.lines if line["what"] == "lost" and line["worker"] == lease["worker"]
+    )
+    lost = [line["at"] for line in own_socket]
+    # Its last notes may come after the signal was sent.
     killed = [at for name, at in history.kills if name == lease["worker"]]
-    return min([until, *failing, *(at for at in lost + killed if at > lease["at"])])
+    return min([until, *failing, *killed, *(at for at in lost if at > lease["at"])])
 
 
 def _seconds(until: str) -> float:
