@@ -18,7 +18,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 
 from ..errors import EventError
-from ..models import DeadLetter, Lease, Membership, Message, Room
+from ..models import Ban, DeadLetter, Lease, Membership, Message, Room
 from .clock import present, stored
 from .entries import SYSTEM, Person, rfc3339
 from .log import MODERATORS
@@ -62,6 +62,8 @@ _ROOM = Room._meta.db_table
 _LEASE = Lease._meta.db_table
 _MESSAGE = Message._meta.db_table
 _DEAD = DeadLetter._meta.db_table
+_BAN = Ban._meta.db_table
+_MEMBER = Membership._meta.db_table
 _USER = get_user_model()._meta.db_table
 _NAME = get_user_model().USERNAME_FIELD
 
@@ -78,7 +80,7 @@ _LARGEST_SEQ = 2**63 - 1
 
 def take(wants: Sequence[Want]) -> list[Leased]:
     """Lease what may be taken now, to each want of a queue in turn, until one or the other is
-    used up. An ordered queue has one order in flight."""
+    used up. An ordered queue has one order in flight. Who may not work there gets nothing."""
     left = {place: want.most for place, want in enumerate(wants)}
     taken: list[tuple[int, Row]] = []
     while some := _take_slice(wants, left):
@@ -100,15 +102,15 @@ def _take_slice(wants: Sequence[Want], left: dict[int, int]) -> list[tuple[int, 
     taken: list[tuple[int, Row]] = []
     with transaction.atomic(), connection.cursor() as cursor:
         ordered = _lock_ordered(cursor, list(by_queue))
-        names = _names(cursor, {want.worker for want in wants})
         at = present(cursor)
+        workers = _workers(cursor, {(want.queue_id, want.worker) for want in wants}, at)
         for queue_id in sorted(by_queue):
-            places = by_queue[queue_id]
+            places = [p for p in by_queue[queue_id] if (queue_id, wants[p].worker) in workers]
             most = min(sum(left[place] for place in places), SLICE - len(taken))
             rows = _first(cursor, queue_id, at) if queue_id in ordered else _next(cursor, queue_id, at, most)
             for place, row in zip(_in_turn(places, left), rows, strict=False):
                 want = wants[place]
-                row.lease(Person(want.worker, names.get(want.worker, "")), want.holder, at)
+                row.lease(workers[queue_id, want.worker], want.holder, at)
                 taken.append((place, row))
         _store(cursor, [row for _, row in taken], at)
     return taken
@@ -122,6 +124,22 @@ def _in_turn(places: list[int], left: dict[int, int]) -> Iterator[int]:
         if open_places[place]:
             open_places[place] -= 1
             yield place
+
+
+def _workers(cursor: Any, keys: Collection[tuple[int, int]], at: datetime) -> dict[tuple[int, int], Person]:
+    """Who of these (queue, person) may work there now. A lost right acts here, too, whoever has
+    yet to hear of it."""
+    cursor.execute(
+        f"WITH k (queue, person) AS (VALUES {', '.join(['(%s, %s)'] * len(keys))})"
+        f" SELECT r.id, u.id, u.{_NAME} FROM k CROSS JOIN {_ROOM} r CROSS JOIN {_USER} u"
+        f" WHERE r.id = k.queue AND u.id = k.person AND u.is_active"
+        f" AND NOT EXISTS (SELECT 1 FROM {_BAN} b WHERE b.user_id = u.id"
+        f" AND (b.room_id IS NULL OR b.room_id = r.id) AND (b.until IS NULL OR b.until > %s))"
+        f" AND (NOT r.private OR EXISTS (SELECT 1 FROM {_MEMBER} m"
+        f" WHERE m.room_id = r.id AND m.user_id = u.id))",
+        [*(value for key in keys for value in key), stored(at)],
+    )
+    return {(queue, person): Person(person, name) for queue, person, name in cursor.fetchall()}
 
 
 def _lock_ordered(cursor: Any, queue_ids: list[int]) -> set[int]:
@@ -202,17 +220,6 @@ def _answer(
     key = (act.queue_id, act.seq)
     until = rfc3339(rows[key].visible_at) if isinstance(act, Extend) else None
     return Settled(orders[key], outcome, until)
-
-
-def settle_and_take(
-    acts: Sequence[Act], wants: Sequence[Want]
-) -> tuple[list[Settled | EventError], list[Leased]]:
-    """First settle, then take, in one transaction, which syncs once."""
-    with transaction.atomic():
-        if acts and wants:
-            with connection.cursor() as cursor:
-                _lock_ordered(cursor, sorted({want.queue_id for want in wants}))  # rooms before leases
-        return settle(acts) if acts else [], take(wants)
 
 
 def settle_and_take(
@@ -450,11 +457,6 @@ def _as_stored(row: Row, changed_at: Any, visible_at: Any) -> tuple[Any, ...]:
         row.seq,
         *row.was,
     )
-
-
-def _names(cursor: Any, people: Collection[int]) -> dict[int, str]:
-    cursor.execute(f"SELECT id, {_NAME} FROM {_USER} WHERE id IN {_list(len(people))}", list(people))
-    return dict(cursor.fetchall())
 
 
 def _list(count: int) -> str:
