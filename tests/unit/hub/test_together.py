@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import pytest
 
@@ -64,3 +65,15 @@ async def test_a_caller_that_went_away_hurts_nobody(reader: Reader) -> None:
     await asyncio.sleep(0)
     gone.cancel()
     assert await stays == 4
+
+
+async def test_what_writes_runs_where_it_is_told_to(reader: Reader) -> None:
+    ran: list[int] = []
+
+    async def write(function: Callable[..., Any], *args: Any) -> Any:
+        ran.append(len(args[0]))
+        return function(*args)
+
+    together = Together(reader.read, run=write)
+    assert await asyncio.gather(*(together(key) for key in range(3))) == [0, 2, 4]
+    assert ran == [3]
