@@ -106,7 +106,4 @@ class Control:
 
     def _presence(self, came: list[dict[str, Any]], went: list[dict[str, Any]]) -> None:
         """People came online or went."""
-        everyone = Address("users").as_dict()
-        for event, people in (("user:connected", came), ("user:disconnected", went)):
-            for person in people:
-                self._emit(everyone, event, {"user": person})
+        self._hub.presence.tell(came, went)

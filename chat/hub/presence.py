@@ -7,12 +7,15 @@ sockets come back after a restart, they cost a few statements.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import deque
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ..delivery import pools
 from ..services import presence
+from .addresses import Address
 
 if TYPE_CHECKING:
     from .hub import Hub
@@ -31,6 +34,8 @@ class Presence:
         self._came: set[int] = set()  #: and whom it should
         self._left: dict[int, float] = {}  #: when a person's last socket went; they may come back
         self._checked_at = 0.0
+        self._news: deque[tuple[str, dict[str, Any]]] = deque()
+        self._telling: asyncio.Task[None] | None = None
         hub.every(self._turn)
 
     def arrive(self, socket: Any) -> None:
@@ -54,6 +59,21 @@ class Presence:
         if not self._sockets[user]:
             del self._sockets[user]
             self._left[user] = self._hub.now()
+
+    def tell(self, came: list[dict[str, Any]], went: list[dict[str, Any]]) -> None:
+        """What the control log says, to the sockets of `/users` here. Hundreds may come together:
+        between one of them and the next everything else has its turn."""
+        self._news.extend(("user:connected", person) for person in came)
+        self._news.extend(("user:disconnected", person) for person in went)
+        if self._telling is None or self._telling.done():
+            self._telling = self._hub.spawn(self._tell())
+
+    async def _tell(self) -> None:
+        everyone = Address("users").as_dict()
+        while self._news:
+            event, person = self._news.popleft()
+            self._hub.events.emit_here({"address": everyone, "event": event, "data": {"user": person}})
+            await asyncio.sleep(0)
 
     async def _turn(self) -> float:
         try:

@@ -18,7 +18,7 @@ class Process(models.Model):
 
 
 class Presence(models.Model):
-    """A person with a socket at a process. Online is who has one at a process that is alive."""
+    """A person with a socket at a process. Online is who has a row; a dead process's are swept."""
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="presences")
     process = models.ForeignKey(Process, on_delete=models.CASCADE, related_name="presences")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import signal
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from django.contrib.auth import get_user_model
 
-from chat.models import LastSeen, Presence, Process
+from chat.models import LastSeen, Message, Presence, Process
 from tests.conftest import Connect, MakeServer
 from tests.support import Client, Person, Server, databases
 
@@ -129,10 +133,6 @@ class TestOneProcess:
 
 def entries_about(users: set[int]) -> int:
     """Entries of the control log that tell of these people."""
-    import json
-
-    from chat.models import Message
-
     found = Message.objects.filter(kind="control", extra__contains='"presence"').values_list(
         "extra", flat=True
     )
@@ -140,8 +140,6 @@ def entries_about(users: set[int]) -> int:
 
 
 def delete_account(person: Person) -> None:
-    from django.contrib.auth import get_user_model
-
     get_user_model().objects.get(pk=person.id).delete()
 
 
@@ -260,6 +258,25 @@ async def test_many_who_come_to_both_at_once_are_each_told_once(
         await asyncio.gather(*(hears(watcher, "user:connected", person) for person in people))
         await hears_all_so_far(watcher, pair[0], connect)
         assert [told(watcher, person) for person in people] == [["user:connected"]] * 40
+
+
+async def test_a_process_that_was_paused_for_too_long_comes_back_with_its_people(
+    pair: tuple[Server, Server], both: list[Client], connect: Connect
+) -> None:
+    alice = await connect("alice", via=pair[0])
+    for watcher in both:
+        await hears(watcher, "user:connected", alice.person)
+    os.kill(pair[0].pid, signal.SIGSTOP)
+    try:
+        await hears(both[1], "user:disconnected", alice.person)
+        assert not await online(both[1], alice.person)
+    finally:
+        os.kill(pair[0].pid, signal.SIGCONT)
+    await hears(both[1], "user:connected", alice.person)
+    assert await alice.call("rooms")
+    await hears_all_so_far(both[0], pair[0], connect)
+    for watcher in both:
+        assert told(watcher, alice.person) == [*EVENTS, "user:connected"]
 
 
 async def test_the_people_of_a_process_that_is_killed_go_after_the_time_out(

@@ -245,3 +245,24 @@ async def test_a_process_that_has_stopped_beats_no_more(world: World) -> None:
     beats = others.beats
     await asyncio.sleep(10 * BEAT)
     assert others.beats == beats
+
+
+# Telling
+
+
+@in_a_world()
+async def test_of_many_who_come_and_go_everyone_is_told_in_order_while_others_have_their_turn(
+    world: World,
+) -> None:
+    tab = world.tab(admitted=False)
+    tab.socket.namespace.path = "users"
+    world.hub.admit(tab.socket)
+    people = [{"id": number, "name": f"person{number}"} for number in range(300)]
+    world.hub.control.obey({"act": "presence", "came": people, "went": []})
+    world.hub.control.obey({"act": "presence", "came": [], "went": people[:2]})
+    await asyncio.sleep(0)
+    assert len(tab.events("user:connected")) < 300
+    await asyncio.sleep(1)
+    assert [data["user"] for data in tab.events("user:connected")] == people
+    assert [data["user"] for data in tab.events("user:disconnected")] == people[:2]
+    assert [packet["event"] for packet in tab.packets[-2:]] == ["user:disconnected"] * 2
