@@ -8,8 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import transaction
 
-from chat.delivery import leases, log
-from chat.models import Lease, Room
+from chat.delivery import clock, leases, log
+from chat.models import Ban, Lease, Room
 
 from .conftest import MakeRoom
 from .orders import done, fail, item, kill, order, row, seqs, settle, states, take, take_one, wait_out, want
@@ -138,6 +138,28 @@ def test_a_lease_that_has_lapsed_is_given_to_nobody_before_it_is_put_back(
     assert take_one(queue, alice).order.attempts == 2
 
 
+def test_who_may_not_work_in_a_queue_gets_no_order(
+    queue: Room, make_queue: MakeRoom, alice: User, bob: User, charlie: User
+) -> None:
+    """Also a socket that has yet to be told so."""
+    hidden = make_queue(private=True)
+    for each in (queue, hidden):
+        order(each, 3)
+    Ban.objects.create(user=charlie, room=hidden)
+    Ban.objects.create(user=bob, room=queue)
+    gone = User.objects.create(username="gone", is_active=False)
+    banned = User.objects.create(username="banned")
+    Ban.objects.create(user=banned)
+    wants = [want(each, user) for user in (bob, charlie, gone, banned) for each in (queue, hidden)]
+    taken = leases.take([*wants, want(hidden, alice)])
+    assert [(leased.order.queue, leased.order.worker.name) for leased in taken] == [
+        ("kitchen", "charlie"),
+        (hidden.slug, "alice"),
+    ]
+    Ban.objects.filter(user=bob).update(until=datetime.now(UTC) - timedelta(seconds=1))
+    assert seqs(take(queue, bob)) == [2]
+
+
 def test_a_room_has_no_orders_to_take(room: Room, bob: User) -> None:
     say(room, bob)
     assert take(room, bob) == []
@@ -158,7 +180,8 @@ def test_the_databases_clock_decides_and_not_a_hosts(
 ) -> None:
     """A process whose clock is an hour ahead writes an order that is due now."""
     later = datetime.now(UTC) + timedelta(hours=1)
-    monkeypatch.setattr(log, "now", lambda: later)
+    for module in (log, clock):
+        monkeypatch.setattr(module, "now", lambda: later)
     order(queue)
     leased = take_one(queue, bob)
     assert datetime.fromisoformat(leased.lease_until) < later

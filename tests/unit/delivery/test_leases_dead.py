@@ -44,6 +44,7 @@ def test_a_revival_voids_the_token(queue: Room, last: Leased, alice: User, bob: 
     leases.revive("orders", "kitchen", 1, alice.pk)
     assert settle(done(last, bob), fail(last, bob)) == ["stale_lease", "stale_lease"]
     assert states(queue) == ["queued", "queued"]
+    assert row(queue, 1).token == ""
 
 
 def test_a_revived_order_can_die_again(queue: Room, last: Leased, alice: User, bob: User) -> None:

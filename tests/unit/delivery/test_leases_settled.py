@@ -24,6 +24,7 @@ from .orders import (
     fail,
     kill,
     order,
+    outcome,
     row,
     settle,
     socket,
@@ -31,6 +32,7 @@ from .orders import (
     take,
     take_one,
     wait_out,
+    want,
 )
 
 
@@ -248,6 +250,20 @@ def test_a_batch_is_one_transaction(queue: Room, bob: User) -> None:
         transaction.set_rollback(True)
     assert states(queue) == ["leased"] * 20
     assert len([sql for sql in begun if sql.startswith(("WITH", "SELECT", "UPDATE"))]) <= 3
+
+
+def test_what_is_settled_makes_room_for_what_is_taken_in_the_same_transaction(
+    queue: Room, line: Room, bob: User
+) -> None:
+    for each in (queue, line):
+        order(each, 2)
+    acts = [done(take_one(queue, bob), bob), fail(take_one(line, bob), bob)]
+    answers, taken = leases.settle_and_take(acts, [want(queue, bob), want(line, bob)])
+    assert [outcome(answer) for answer in answers] == ["done", "queued"]
+    assert [(each.order.queue, each.order.seq, each.order.attempts) for each in taken] == [
+        ("kitchen", 2, 1),
+        ("line", 1, 2),
+    ]
 
 
 def test_one_bad_answer_does_not_spoil_the_others(queue: Room, alice: User, bob: User) -> None:
