@@ -127,16 +127,16 @@ def _in_turn(places: list[int], left: dict[int, int]) -> Iterator[int]:
 
 
 def _workers(cursor: Any, keys: Collection[tuple[int, int]], at: datetime) -> dict[tuple[int, int], Person]:
-    """Who of these (queue, person) may work there now. A lost right acts here, too, whoever has
-    yet to hear of it."""
+    """Who of these (queue, person) may work there now: the system anywhere. A lost right acts
+    here, too, whoever has yet to hear of it."""
     cursor.execute(
         f"WITH k (queue, person) AS (VALUES {', '.join(['(%s, %s)'] * len(keys))})"
         f" SELECT r.id, u.id, u.{_NAME} FROM k CROSS JOIN {_ROOM} r CROSS JOIN {_USER} u"
-        f" WHERE r.id = k.queue AND u.id = k.person AND u.is_active"
+        f" WHERE r.id = k.queue AND u.id = k.person AND (u.id = {SYSTEM} OR u.is_active"
         f" AND NOT EXISTS (SELECT 1 FROM {_BAN} b WHERE b.user_id = u.id"
         f" AND (b.room_id IS NULL OR b.room_id = r.id) AND (b.until IS NULL OR b.until > %s))"
         f" AND (NOT r.private OR EXISTS (SELECT 1 FROM {_MEMBER} m"
-        f" WHERE m.room_id = r.id AND m.user_id = u.id))",
+        f" WHERE m.room_id = r.id AND m.user_id = u.id)))",
         [*(value for key in keys for value in key), stored(at)],
     )
     return {(queue, person): Person(person, name) for queue, person, name in cursor.fetchall()}
@@ -421,12 +421,7 @@ def _store(cursor: Any, rows: Sequence[Row], at: datetime) -> None:
     if not changed:
         return
     in_words = cache(stored)  # most of them share their times
-    cursor.executemany(
-        f"UPDATE {_LEASE} SET state = %s, attempts = %s, visible_at = %s, changed_at = %s, worker_id = %s,"
-        f" token = %s, holder = %s, failed = %s, reason = %s, result = %s"
-        f" WHERE room_id = %s AND seq = %s AND state = %s AND token = %s",
-        [_as_stored(row, in_words(at), in_words(row.visible_at)) for row in changed],
-    )
+    _update(cursor, [_as_stored(row, in_words(at), in_words(row.visible_at)) for row in changed])
     if cursor.rowcount != len(changed):
         raise RuntimeError("a lease changed under its lock")
     dead = [row for row in changed if row.state == State.DEAD]
@@ -439,6 +434,32 @@ def _store(cursor: Any, rows: Sequence[Row], at: datetime) -> None:
                 for row in dead
             ],
         )
+
+
+_COLUMNS = (
+    *("state", "attempts", "visible_at", "changed_at", "worker_id"),
+    *("token", "holder", "failed", "reason", "result"),
+)
+
+
+def _update(cursor: Any, rows: list[tuple[Any, ...]]) -> None:
+    """SQLite is fastest with a statement a row, PostgreSQL with one for all."""
+    if connection.vendor == "sqlite":
+        cursor.executemany(
+            f"UPDATE {_LEASE} SET {', '.join(f'{name} = %s' for name in _COLUMNS)}"
+            f" WHERE room_id = %s AND seq = %s AND state = %s AND token = %s",
+            rows,
+        )
+        return
+    columns = f"{', '.join(_COLUMNS)}, room, seq, was, was_token"
+    values = ", ".join([_list(len(rows[0]))] * len(rows))
+    # A column of nothing but NULL would be text.
+    changes = ", ".join(f"{name} = v.{name}{'::bigint' * (name == 'worker_id')}" for name in _COLUMNS)
+    cursor.execute(
+        f"UPDATE {_LEASE} l SET {changes} FROM (VALUES {values}) v ({columns})"
+        f" WHERE l.room_id = v.room AND l.seq = v.seq AND l.state = v.was AND l.token = v.was_token",
+        [value for row in rows for value in row],
+    )
 
 
 def _as_stored(row: Row, changed_at: Any, visible_at: Any) -> tuple[Any, ...]:
