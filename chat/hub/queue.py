@@ -198,9 +198,9 @@ class Queue(Room):
     def _set_alarm(self, after: float) -> None:
         """An alarm that is set already and rings earlier sets the next one by what is due then."""
         at = self.hub.now() + after
-        if self._alarm is not None and self._alarm.when() <= at and not self._alarm.cancelled():
-            return
         if self._alarm is not None:
+            if self._alarm.when() <= at:
+                return
             self._alarm.cancel()
         self._alarm = asyncio.get_running_loop().call_at(at, self._ring)
 
