@@ -56,7 +56,7 @@ def unless_it_is_there() -> Iterator[None]:
 
 
 class Command(BaseCommand):
-    help = "Fill a development database with demo people, rooms and a queue; what is there already stays as it is."
+    help = "Fill a development database with demo people, rooms and a queue; what is there already stays."
 
     def handle(self, *, verbosity: int, **options: Any) -> None:
         if not settings.DEBUG:
