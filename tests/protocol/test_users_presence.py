@@ -7,12 +7,15 @@ import json
 import os
 import signal
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
 from django.contrib.auth import get_user_model
+from django.db import connection, transaction
 
 from chat.models import LastSeen, Message, Presence, Process
+from chat.services import presence
 from tests.conftest import Connect, MakeServer
 from tests.support import Client, Person, Server, databases
 
@@ -258,6 +261,41 @@ async def test_many_who_come_to_both_at_once_are_each_told_once(
         await asyncio.gather(*(hears(watcher, "user:connected", person) for person in people))
         await hears_all_so_far(watcher, pair[0], connect)
         assert [told(watcher, person) for person in people] == [["user:connected"]] * 40
+
+
+async def test_of_two_processes_that_write_at_once_the_second_sees_what_the_first_wrote(
+    pair: tuple[Server, Server], both: list[Client], connect: Connect
+) -> None:
+    alice = pair[0].person()
+    await hears_all_so_far(both[0], pair[1], connect)  # now nobody else has anything to write
+    first = pair[0].django(comes_in_an_open_transaction, alice)
+    try:
+        await connect(alice, via=pair[1])
+        while not pair[1].django(someone_waits_for_a_lock):  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.02)
+    finally:
+        pair[0].django(first.close)
+    for watcher in both:
+        await hears(watcher, "user:connected", alice)
+        await hears_all_so_far(watcher, pair[0], connect)
+        assert told(watcher, alice) == ["user:connected"]
+
+
+def comes_in_an_open_transaction(person: Person) -> ExitStack:
+    """To a third process. Closing what is returned commits."""
+    open_transaction = ExitStack()
+    open_transaction.enter_context(transaction.atomic())
+    presence.register("third")
+    presence.change("third", [person.id], [])
+    return open_transaction
+
+
+def someone_waits_for_a_lock() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+        )
+        return cursor.fetchone() is not None
 
 
 async def test_a_process_that_was_paused_for_too_long_comes_back_with_its_people(
