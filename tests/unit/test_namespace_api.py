@@ -63,7 +63,11 @@ class TestWhatCannotBeEmitted:
         with pytest.raises(TypeError, match="an event's name is a str"):
             await emitting(5, {})  # type: ignore[arg-type]
 
-    @pytest.mark.parametrize("data", [object(), {"a": {None: 1}}, ["\ud800"], {"a": lambda: 1}], ids=repr)
+    @pytest.mark.parametrize(
+        "data",
+        [object(), {"a": {None: 1}}, ["\ud800"], {"a": lambda: 1}],
+        ids=["an object", "a key that is no text", "half a character", "a function"],
+    )
     async def test_data_that_is_no_json(self, emitting: Emitting, data: Any) -> None:
         with pytest.raises(TypeError, match="the data is no JSON"):
             await emitting("bell", data)
