@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
-from functools import cache
 from itertools import cycle
 from typing import Any
 
@@ -18,7 +17,7 @@ from django.contrib.auth import get_user_model
 from django.db import connection, transaction
 
 from ..errors import EventError
-from ..models import Ban, DeadLetter, Lease, Membership, Message, Room
+from ..models import Ban, DeadLetter, Lease, Membership, Room
 from .clock import present, stored
 from .entries import SYSTEM, Person, rfc3339
 from .log import MODERATORS
@@ -36,6 +35,7 @@ from .orders import (
     aware,
     created,
 )
+from .rows import NONE_LEASED, OPEN, keyed, lock_keys, locked, marks, store
 
 __all__ = [
     "Act",
@@ -54,13 +54,13 @@ __all__ = [
     "put_back",
     "revive",
     "settle",
+    "settle_and_take",
     "sweep",
     "take",
 ]
 
 _ROOM = Room._meta.db_table
 _LEASE = Lease._meta.db_table
-_MESSAGE = Message._meta.db_table
 _DEAD = DeadLetter._meta.db_table
 _BAN = Ban._meta.db_table
 _MEMBER = Membership._meta.db_table
@@ -112,7 +112,7 @@ def _take_slice(wants: Sequence[Want], left: dict[int, int]) -> list[tuple[int, 
                 want = wants[place]
                 row.lease(workers[queue_id, want.worker], want.holder, at)
                 taken.append((place, row))
-        _store(cursor, [row for _, row in taken], at)
+        store(cursor, [row for _, row in taken], at)
     return taken
 
 
@@ -147,7 +147,7 @@ def _lock_ordered(cursor: Any, queue_ids: list[int]) -> set[int]:
     nothing in flight."""
     lock = "" if connection.vendor == "sqlite" else " FOR NO KEY UPDATE"
     cursor.execute(
-        f"SELECT id FROM {_ROOM} WHERE id IN {_list(len(queue_ids))} AND ordering = 'ordered'"
+        f"SELECT id FROM {_ROOM} WHERE id IN {marks(len(queue_ids))} AND ordering = 'ordered'"
         f" ORDER BY id{lock}",
         queue_ids,
     )
@@ -157,9 +157,9 @@ def _lock_ordered(cursor: Any, queue_ids: list[int]) -> set[int]:
 def _first(cursor: Any, queue_id: int, at: datetime) -> list[Row]:
     """An ordered queue's first order, if it may be taken: one that failed stays the first, and
     the queue waits out its delay."""
-    rows = _locked(
+    rows = locked(
         cursor,
-        f"room_id = %s AND state = 'queued' AND {_OPEN} AND {_NONE_LEASED} ORDER BY seq LIMIT 1",
+        f"room_id = %s AND state = 'queued' AND {OPEN} AND {NONE_LEASED} ORDER BY seq LIMIT 1",
         queue_id,
         queue_id,
     )
@@ -167,9 +167,9 @@ def _first(cursor: Any, queue_id: int, at: datetime) -> list[Row]:
 
 
 def _next(cursor: Any, queue_id: int, at: datetime, most: int) -> list[Row]:
-    return _locked(
+    return locked(
         cursor,
-        f"room_id = %s AND state = 'queued' AND {_OPEN} AND visible_at <= %s ORDER BY seq LIMIT %s",
+        f"room_id = %s AND state = 'queued' AND {OPEN} AND visible_at <= %s ORDER BY seq LIMIT %s",
         queue_id,
         stored(at),
         most,
@@ -188,10 +188,10 @@ def settle(acts: Sequence[Act]) -> list[Settled | EventError]:
     """
     with transaction.atomic(), connection.cursor() as cursor:
         keys = {(act.queue_id, act.seq) for act in acts if 0 < act.seq <= _LARGEST_SEQ}
-        rows = {(row.room, row.seq): row for row in _lock_keys(cursor, keys)}
+        rows = {(row.room, row.seq): row for row in lock_keys(cursor, keys)}
         at = present(cursor)
         outcomes = [_settle(act, rows.get((act.queue_id, act.seq)), at) for act in acts]
-        _store(cursor, list(rows.values()), at)
+        store(cursor, list(rows.values()), at)
     orders = {key: row.order for key, row in rows.items()}
     return [_answer(act, outcome, orders, rows) for act, outcome in zip(acts, outcomes, strict=True)]
 
@@ -241,7 +241,7 @@ def put_back(holders: Sequence[str]) -> list[Order]:
     someone else gets the order."""
     if not holders:
         return []
-    which = f"state = 'leased' AND holder IN {_list(len(holders))}"
+    which = f"state = 'leased' AND holder IN {marks(len(holders))}"
     return _give_back_all(LOST, lambda at: (which, list(holders)))
 
 
@@ -264,10 +264,10 @@ def _give_back_all(reason: str, which: Callable[[datetime], tuple[str, list[Any]
         with transaction.atomic(), connection.cursor() as cursor:
             at = present(cursor)
             condition, params = which(at)
-            rows = _locked(cursor, f"{condition} ORDER BY room_id, seq LIMIT %s", *params, SLICE, skip=True)
+            rows = locked(cursor, f"{condition} ORDER BY room_id, seq LIMIT %s", *params, SLICE, skip=True)
             for row in rows:
                 row.give_back(reason, at)
-            _store(cursor, rows, at)
+            store(cursor, rows, at)
         given_back += rows
         if len(rows) < SLICE:
             return [row.order for row in given_back]
@@ -280,16 +280,16 @@ def adopt(queue_id: int, worker: int, holder: str, is_alive: Callable[[str], boo
     """
     with transaction.atomic(), connection.cursor() as cursor:
         at = present(cursor)
-        rows = _locked(
+        rows = locked(
             cursor,
-            f"room_id = %s AND state = 'leased' AND {_OPEN} AND worker_id = %s ORDER BY seq",
+            f"room_id = %s AND state = 'leased' AND {OPEN} AND worker_id = %s ORDER BY seq",
             queue_id,
             worker,
         )
         orphans = [row for row in rows if row.visible_at > at and not is_alive(row.holder)]
         for row in orphans:
             row.holder, row.changed = holder, True
-        _store(cursor, orphans, at)
+        store(cursor, orphans, at)
     return [row.leased for row in orphans]
 
 
@@ -313,12 +313,12 @@ def bury(namespace: str, slug: str, seq: int, by: int) -> Order:
 def _judge(namespace: str, slug: str, seq: int, by: int, state: Lease.State) -> Order:
     with transaction.atomic(), connection.cursor() as cursor:
         queue = _queue_to_judge(namespace, slug, by)
-        rows = _lock_keys(cursor, {(queue.pk, seq)}) if 0 < seq <= _LARGEST_SEQ else []
+        rows = lock_keys(cursor, {(queue.pk, seq)}) if 0 < seq <= _LARGEST_SEQ else []
         if not rows:
             raise _absent(seq)
         at = present(cursor)
         rows[0].judge(state, at)
-        _store(cursor, rows, at)
+        store(cursor, rows, at)
         cursor.execute(
             f"DELETE FROM {_DEAD} WHERE room_id = %s AND first = %s AND user_id IS NULL", [queue.pk, seq]
         )
@@ -347,7 +347,7 @@ def due(queue_ids: Sequence[int]) -> dict[int, float | None]:
         return {}
     with connection.cursor() as cursor:
         cursor.execute(
-            f"SELECT id, ordering FROM {_ROOM} WHERE id IN {_list(len(queue_ids))}", list(queue_ids)
+            f"SELECT id, ordering FROM {_ROOM} WHERE id IN {marks(len(queue_ids))}", list(queue_ids)
         )
         queues = cursor.fetchall()
         at = present(cursor)
@@ -355,9 +355,9 @@ def due(queue_ids: Sequence[int]) -> dict[int, float | None]:
 
 
 def _due(cursor: Any, queue_id: int, ordered: bool, at: datetime) -> float | None:
-    queued = f"SELECT visible_at FROM {_LEASE} WHERE room_id = %s AND state = 'queued' AND {_OPEN}"
+    queued = f"SELECT visible_at FROM {_LEASE} WHERE room_id = %s AND state = 'queued' AND {OPEN}"
     if ordered:
-        cursor.execute(f"{queued} AND {_NONE_LEASED} ORDER BY seq LIMIT 1", [queue_id, queue_id])
+        cursor.execute(f"{queued} AND {NONE_LEASED} ORDER BY seq LIMIT 1", [queue_id, queue_id])
     else:
         # Most often some order may be taken: found at once, where the earliest of all is not.
         cursor.execute(f"{queued} AND visible_at <= %s ORDER BY seq LIMIT 1", [queue_id, stored(at)])
@@ -371,119 +371,5 @@ def _due(cursor: Any, queue_id: int, ordered: bool, at: datetime) -> float | Non
 def load(keys: Sequence[tuple[int, int]]) -> list[Order]:
     """Orders of (queue id, seq), in the order of the keys; what isn't there is left out."""
     with connection.cursor() as cursor:
-        rows = {(row.room, row.seq): row for row in _keyed(cursor, keys, "")}
+        rows = {(row.room, row.seq): row for row in keyed(cursor, keys)}
     return [rows[key].order for key in keys if key in rows]
-
-
-# -- SQL
-
-#: In the words of the index `lease_open`: SQLite uses it for no others.
-_OPEN = "NOT (state = 'done')"
-_NONE_LEASED = f"NOT EXISTS (SELECT 1 FROM {_LEASE} WHERE room_id = %s AND state = 'leased' AND {_OPEN})"
-
-
-def _locked(cursor: Any, condition: str, *params: Any, skip: bool = False) -> list[Row]:
-    """The leases that meet a condition; with `skip` those that someone else holds are left out."""
-    which = f"SELECT * FROM {_LEASE} WHERE {condition}{_for_update(' SKIP LOCKED' if skip else '')}"
-    return _rows(cursor, "", which, params)
-
-
-def _lock_keys(cursor: Any, keys: Collection[tuple[int, int]]) -> list[Row]:
-    return _keyed(cursor, keys, _for_update(" OF l"))
-
-
-def _keyed(cursor: Any, keys: Collection[tuple[int, int]], lock: str) -> list[Row]:
-    if not keys:
-        return []
-    with_keys = f"WITH k (room, seq) AS (VALUES {', '.join(['(%s, %s)'] * len(keys))}) "
-    which = (
-        f"SELECT l.* FROM k CROSS JOIN {_LEASE} l WHERE l.room_id = k.room AND l.seq = k.seq"
-        f" ORDER BY l.room_id, l.seq{lock}"
-    )
-    return _rows(cursor, with_keys, which, [value for key in keys for value in key])
-
-
-def _rows(cursor: Any, with_keys: str, which: str, params: Sequence[Any]) -> list[Row]:
-    cursor.execute(
-        f"{with_keys}SELECT l.room_id, r.slug, r.lease_seconds, r.max_attempts, l.seq, l.state, l.attempts,"
-        f" l.visible_at, l.worker_id, (SELECT {_NAME} FROM {_USER} WHERE id = l.worker_id), l.token,"
-        f" l.holder, l.failed, l.reason, m.body, m.at"
-        f" FROM ({which}) l CROSS JOIN {_ROOM} r CROSS JOIN {_MESSAGE} m"
-        f" WHERE r.id = l.room_id AND m.room_id = l.room_id AND m.seq = l.seq ORDER BY l.room_id, l.seq",
-        params,
-    )
-    return [Row(*row) for row in cursor.fetchall()]
-
-
-def _store(cursor: Any, rows: Sequence[Row], at: datetime) -> None:
-    """Write what changed; who died gets a dead letter in the same transaction."""
-    changed = [row for row in rows if row.changed]
-    if not changed:
-        return
-    in_words = cache(stored)  # most of them share their times
-    _update(cursor, [_as_stored(row, in_words(at), in_words(row.visible_at)) for row in changed])
-    if cursor.rowcount != len(changed):
-        raise RuntimeError("a lease changed under its lock")
-    dead = [row for row in changed if row.state == State.DEAD]
-    if dead:
-        cursor.executemany(
-            f"INSERT INTO {_DEAD} (room_id, user_id, first, last, attempts, reason, at)"
-            f" VALUES (%s, NULL, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING",
-            [
-                (row.room, row.seq, row.seq, row.attempts, DeadLetter.Reason.MAX_ATTEMPTS, in_words(at))
-                for row in dead
-            ],
-        )
-
-
-_COLUMNS = (
-    *("state", "attempts", "visible_at", "changed_at", "worker_id"),
-    *("token", "holder", "failed", "reason", "result"),
-)
-
-
-def _update(cursor: Any, rows: list[tuple[Any, ...]]) -> None:
-    """SQLite is fastest with a statement a row, PostgreSQL with one for all."""
-    if connection.vendor == "sqlite":
-        cursor.executemany(
-            f"UPDATE {_LEASE} SET {', '.join(f'{name} = %s' for name in _COLUMNS)}"
-            f" WHERE room_id = %s AND seq = %s AND state = %s AND token = %s",
-            rows,
-        )
-        return
-    columns = f"{', '.join(_COLUMNS)}, room, seq, was, was_token"
-    values = ", ".join([_list(len(rows[0]))] * len(rows))
-    # A column of nothing but NULL would be text.
-    changes = ", ".join(f"{name} = v.{name}{'::bigint' * (name == 'worker_id')}" for name in _COLUMNS)
-    cursor.execute(
-        f"UPDATE {_LEASE} l SET {changes} FROM (VALUES {values}) v ({columns})"
-        f" WHERE l.room_id = v.room AND l.seq = v.seq AND l.state = v.was AND l.token = v.was_token",
-        [value for row in rows for value in row],
-    )
-
-
-def _as_stored(row: Row, changed_at: Any, visible_at: Any) -> tuple[Any, ...]:
-    return (
-        row.state,
-        row.attempts,
-        visible_at,
-        changed_at,
-        row.worker,
-        row.token,
-        row.holder,
-        row.failed,
-        row.reason,
-        row.result,
-        row.room,
-        row.seq,
-        *row.was,
-    )
-
-
-def _list(count: int) -> str:
-    return "(" + ", ".join(["%s"] * count) + ")"
-
-
-def _for_update(how: str = "") -> str:
-    """SQLite's IMMEDIATE transaction holds the whole database already."""
-    return "" if connection.vendor == "sqlite" else f" FOR UPDATE{how}"

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from chat.delivery import clock, leases, log
+from chat.delivery.entries import SYSTEM
 from chat.models import Ban, Lease, Room
 
 from .conftest import MakeRoom
@@ -158,6 +159,12 @@ def test_who_may_not_work_in_a_queue_gets_no_order(
     ]
     Ban.objects.filter(user=bob).update(until=datetime.now(UTC) - timedelta(seconds=1))
     assert seqs(take(queue, bob)) == [2]
+
+
+def test_the_system_works_in_any_queue(make_queue: MakeRoom) -> None:
+    queue = make_queue(private=True)
+    order(queue)
+    assert take_one(queue, User.objects.get(pk=SYSTEM)).order.worker.name == "system"
 
 
 def test_a_room_has_no_orders_to_take(room: Room, bob: User) -> None:
