@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.cache import never_cache
 
-from chat.errors import EventError
 from chat.models import Membership, Room
 from chat.services import queues
 
-from .shell import SignedIn, render_shell
+from .shell import SignedIn, render_shell, signed_in
 from .words import ORDERS
 
 NAMESPACE = "orders"
@@ -25,20 +22,14 @@ LANES = (
 )
 
 
-@never_cache
-@login_required
+@signed_in
 def home(request: SignedIn) -> HttpResponse:
     return _shell(request)
 
 
-@never_cache
-@login_required
+@signed_in
 def queue(request: SignedIn, slug: str) -> HttpResponse:
-    """A queue that isn't open to a person is as absent as one that doesn't exist."""
-    try:
-        return _shell(request, queues.look(NAMESPACE, slug, request.user.pk))
-    except EventError as error:
-        raise Http404 from error
+    return _shell(request, queues.look(NAMESPACE, slug, request.user.pk))
 
 
 def _shell(request: SignedIn, queue: Room | None = None) -> HttpResponse:

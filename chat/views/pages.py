@@ -4,35 +4,25 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpResponse
-from django.views.decorators.cache import never_cache
+from django.http import HttpResponse
 
-from chat.errors import EventError
 from chat.services import history, listing, rooms
 
-from .shell import SignedIn, render_shell
+from .shell import SignedIn, render_shell, signed_in
 from .words import CHAT, EMOJIS
 
 NAMESPACE = "chat"
 FIRST_PAGE = 50
 
 
-@never_cache
-@login_required
+@signed_in
 def home(request: SignedIn) -> HttpResponse:
     return _shell(request)
 
 
-@never_cache
-@login_required
+@signed_in
 def room(request: SignedIn, slug: str) -> HttpResponse:
-    """A private room that isn't one's own is as absent as one that doesn't exist."""
-    try:
-        view = rooms.look(NAMESPACE, slug, request.user.pk)
-    except EventError as error:
-        raise Http404 from error
-    return _shell(request, view)
+    return _shell(request, rooms.look(NAMESPACE, slug, request.user.pk))
 
 
 def _shell(request: SignedIn, view: rooms.View | None = None) -> HttpResponse:

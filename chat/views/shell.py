@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Callable, Mapping
+from functools import cache, wraps
 from pathlib import Path
 from typing import Any
 
+from django.contrib.auth.decorators import login_required
 from django.contrib.auth.models import User
 from django.contrib.staticfiles import finders
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+
+from chat.errors import EventError
 
 IMPORT = re.compile(r"""^(?:import|export)\b[^;"']*["'](\.{1,2}/[^"']+)["'];""", re.MULTILINE)
 
@@ -21,6 +25,21 @@ class SignedIn(HttpRequest):
     """A request that `login_required` let through."""
 
     user: User
+
+
+def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """For those who are signed in. What isn't open to a person is as absent as what doesn't exist."""
+
+    @never_cache
+    @login_required
+    @wraps(view)
+    def answer(request: HttpRequest, **place: str) -> HttpResponse:
+        try:
+            return view(request, **place)
+        except EventError as error:
+            raise Http404 from error
+
+    return answer
 
 
 def render_shell(
