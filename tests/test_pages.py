@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 
 import pytest
@@ -12,6 +11,7 @@ from django.test import Client, override_settings
 from chat.delivery import door
 from chat.delivery.entries import Draft
 from chat.models import Membership, Room
+from tests.support.pages import browser, check_nothing_inline, page_data
 
 pytestmark = pytest.mark.django_db
 
@@ -26,22 +26,10 @@ def charlie() -> User:
     return User.objects.create_user("charlie")
 
 
-def browser(user: User) -> Client:
-    client = Client()
-    client.force_login(user, "django.contrib.auth.backends.ModelBackend")
-    return client
-
-
 def make_room(slug: str, owner: User, **fields: object) -> Room:
     room = Room.objects.create(namespace="chat", slug=slug, name=slug.title(), **fields)
     Membership.objects.create(room=room, user=owner, role=Membership.Role.OWNER)
     return room
-
-
-def page_data(html: bytes) -> dict:
-    found = re.search(r'<script id="page" type="application/json">(.*?)</script>', html.decode())
-    assert found
-    return json.loads(found[1])
 
 
 @pytest.mark.parametrize("path", ["/", "/rooms/general/"])
@@ -116,12 +104,7 @@ def test_what_people_wrote_cannot_end_the_pages_script(alice: User) -> None:
 
 def test_pages_run_no_inline_script_and_no_inline_style(alice: User) -> None:
     make_room("general", alice)
-    answer = browser(alice).get("/rooms/general/")
-    html = answer.content.decode()
-    assert "unsafe" not in answer["Content-Security-Policy"]
-    for script in re.findall(r"<script[^>]*>", html):
-        assert "src=" in script or 'type="application/json"' in script, script
-    assert not re.search(r"\sstyle=|\son[a-z]+=|<style", html)
+    check_nothing_inline(browser(alice).get("/rooms/general/"))
 
 
 def test_the_row_of_a_message_is_in_the_page_once(alice: User) -> None:
