@@ -69,7 +69,7 @@ def unban(by: int, user: int | str, room: str | None = None, *, namespace: str =
     """Returns the person. Raises `not_found` where they aren't banned there."""
     with _act(by) as staff:
         place = None if room is None else _room(namespace, room)
-        person = people.find(user, active=False)
+        person = _target(staff, user)
         bans = Ban.objects.filter(people.in_force(), user=person, room=place)
         if not bans.delete()[0]:
             where = "from the site" if place is None else f"from {room!r}"
@@ -248,10 +248,10 @@ def _name_of_nobody(pk: int) -> str:
 
 @contextmanager
 def _act(by: int) -> Iterator[User]:
-    """The transaction of an act, and who does it: staff still, now that it begins."""
+    """The transaction of an act, and who does it: staff still, and not banned, now that it begins."""
     with door.controlled():
         staff = User.objects.filter(Q(is_active=True, is_staff=True) | Q(pk=SYSTEM), pk=by).first()
-        if staff is None:
+        if staff is None or people.site_bans([by]):
             raise EventError("forbidden", "this is for the staff alone")
         yield staff
 

@@ -69,6 +69,16 @@ def test_whoever_is_not_staff_may_nothing(bob: User, room: Room) -> None:
     assert not LogEntry.objects.exists()
 
 
+def test_staff_who_are_banned_from_the_site_may_nothing(alice: User, bob: User) -> None:
+    """Not even in the moment before their sockets are closed, and least of all end their ban."""
+    dora = User.objects.create(username="dora", is_staff=True)
+    moderation.ban(dora.pk, alice.pk, reason="went too far")
+    for act, about in ((moderation.unban, alice), (moderation.ban, dora), (moderation.delete_person, bob)):
+        assert refusal(act, alice.pk, about.pk).code == "forbidden"
+    moderation.unban(dora.pk, alice.pk)
+    moderation.ban(alice.pk, bob.pk)
+
+
 def test_commands_act_as_the_system(bob: User) -> None:
     moderation.ban(SYSTEM, "bob", reason="spam")
     entry = LogEntry.objects.get()
