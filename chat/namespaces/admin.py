@@ -98,7 +98,7 @@ class Admin(Namespace):
         if (user is None) == (sid is None):
             raise EventError("bad_data", "give `user` or `sid`, one of them", field="user")
         if sid is not None:
-            found = await self._find(sid)
+            found = [each for each in await self._find(sid) if each.id == sid]  # and no room of that name
             if not found:
                 raise EventError("not_found", f"there is no socket {sid!r}", field="sid")
             user = None if found[0].user is None else found[0].user.id

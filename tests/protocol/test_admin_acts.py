@@ -363,6 +363,7 @@ async def test_only_a_superuser_may_act_on_a_superuser(
     assert await bob.call("rooms")
     await boss.call("user:ban", {"user": bob.id, "reason": "spam"})
     await ends(bob, Close.NOT_ALLOWED, "banned")
+    assert (await refused(alice, "user:unban", user=bob.id))["code"] == "forbidden"
 
 
 async def test_the_last_superuser_stays(server: Server, connect: Connect) -> None:
@@ -395,6 +396,8 @@ async def test_what_is_not_there_is_not_found(alice: Client, bob: Client, room: 
         ("user:mute", {"user": alice.id, "room": room, "reason": "x"}, "not a member"),
         ("user:kick", {"user": "nobody-at-all"}, "no person"),
         ("user:kick", {"sid": "Sabsent"}, "no socket"),
+        ("user:kick", {"sid": room}, "no socket"),
+        ("user:kick", {"sid": f"user:{bob.id}"}, "no socket"),
         ("user:delete", {"user": "nobody-at-all"}, "no person"),
         ("room:kick", {"user": alice.id, "room": room}, "not a member"),
         ("room:kick", {"user": bob.id, "room": "absent"}, "no room"),
