@@ -20,7 +20,7 @@ def list_people(query: str = "", after: str = "", limit: int | None = None) -> d
     of the name."""
     found = _people().filter(username__gt=after).order_by("username")
     if query:
-        found = found.filter(username__icontains=query.replace("\0", "\ufffd"))
+        found = found.filter(people.whose_name_has(query))
     rows = list(found[: clamp(limit) + 1])
     return _page("users", rows, limit, _as_person, "name")
 

@@ -207,6 +207,13 @@ def find(user: int | str, *, active: bool = True) -> User:
     return found
 
 
+def whose_name_has(part: str) -> Q:
+    """In capitals or not. SQLite compares with 50,000 bytes at most, and no name is that long."""
+    if len(part) > (User._meta.get_field("username").max_length or 0):
+        return Q(pk__in=[])
+    return Q(username__icontains=part.replace("\0", "\ufffd"))
+
+
 def everyone(active: bool = True) -> QuerySet[User]:
     """Who has an account; without `active` also one that was switched off."""
     people = User.objects.exclude(pk=SYSTEM)

@@ -165,7 +165,7 @@ def list_people(query: str = "", after: str = "", limit: int | None = None) -> d
     limit = clamp(limit)
     found = people.everyone().filter(username__gt=_plain(after))
     if query:
-        found = found.filter(username__icontains=_plain(query))
+        found = found.filter(people.whose_name_has(query))
     page = list(found.order_by("username").values_list("pk", "username")[: limit + 1])
     fit = fitting(_as_listed(page[:limit]))
     reply: dict[str, Any] = {"users": fit, "more": len(fit) < len(page)}

@@ -87,6 +87,7 @@ async def test_a_query_finds_a_part_of_the_name_in_capitals_or_not(server: Serve
     for query in ("middlename", "MIDDLEN", "dleNa"):
         assert person.name in await listed(reader, query=query)
     assert await listed(reader, query=f"{person.name}x") == []
+    assert await listed(reader, query="x" * 60_000) == []
 
 
 async def test_what_a_pattern_would_mean_finds_only_itself(server: Server, reader: Client) -> None:
