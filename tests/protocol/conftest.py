@@ -1,15 +1,19 @@
-"""Servers with one more namespace, for what no handler of a real one does, or with smaller constants."""
+"""Servers with more namespaces than the real ones, with smaller constants, or two on one PostgreSQL."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from typing import Any
 
 import pytest
 
 from tests.conftest import MakeServer
-from tests.support import Server
+from tests.support import Client, Person, Server, databases
 
 from .shortened import shortened
+
+Pair = tuple[Server, Server]
+OpenAt = Callable[..., Awaitable[Client]]
 
 
 @pytest.fixture(scope="session")
@@ -67,3 +71,41 @@ def server(request: pytest.FixtureRequest, server_kind: str) -> Server:
     servers = request.getfixturevalue("servers" if marker is None else "shortened_servers")
     running: Server = servers(server_kind, **({} if marker is None else marker.kwargs))
     return running
+
+
+@pytest.fixture(scope="module")
+def pair_options() -> dict[str, Any]:
+    """What the two of `pair` are made with, beside their databases: for a module to override."""
+    return {}
+
+
+@pytest.fixture(scope="module", params=["redis", "no redis"])
+def pair(
+    request: pytest.FixtureRequest,
+    new_server: MakeServer,
+    postgres_server_url: str,
+    pair_options: dict[str, Any],
+) -> Iterator[Pair]:
+    """Two server processes on one PostgreSQL, with Redis for hints and without."""
+    redis = request.getfixturevalue("redis_url") if request.param == "redis" else ""
+    options = {**pair_options, "env": {**pair_options.get("env", {}), "REDIS_URL": redis}}
+    options["database_url"] = databases.new_database(postgres_server_url)
+    with new_server("daphne", **options) as first, new_server("uvicorn", **options) as second:
+        yield first, second
+
+
+@pytest.fixture
+async def open_at(pair: Pair) -> AsyncIterator[OpenAt]:
+    """`await open_at(0, "alice", "orders")`: a client at one of the two, dropped after the test."""
+    clients: list[Client] = []
+
+    async def open_client(process: int, who: str | Person, namespace: str = "chat") -> Client:
+        person = pair[0].person(who) if isinstance(who, str) else who
+        client = await Client.open(pair[process].ws, namespace, token=person.token)
+        client.person = person
+        clients.append(client)
+        return client
+
+    yield open_client
+    for client in clients:
+        await client.drop()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -16,50 +16,21 @@ from django.contrib.auth.models import User
 
 from chat.errors import Close
 from chat.services import moderation
-from tests.conftest import MakeServer
-from tests.support import Client, Person, Refused, Server, databases
+from tests.support import Client, Refused
+
+from .conftest import OpenAt, Pair
 
 SOON = 3.0  #: seconds until another process has felt it: without Redis the next poll, on a busy machine
 
-Open = Callable[..., Awaitable[Client]]
-
-
-@pytest.fixture(scope="module", params=["redis", "no redis"])
-def pair(
-    request: pytest.FixtureRequest, new_server: MakeServer, postgres_server_url: str
-) -> Iterator[tuple[Server, Server]]:
-    url = databases.new_database(postgres_server_url)
-    env = {"REDIS_URL": request.getfixturevalue("redis_url") if request.param == "redis" else ""}
-    with (
-        new_server("daphne", database_url=url, env=env) as first,
-        new_server("uvicorn", database_url=url, env=env) as second,
-    ):
-        yield first, second
-
 
 @pytest.fixture
-async def open_at(pair: tuple[Server, Server]) -> AsyncIterator[Open]:
-    """`await open_at(0, person, "admin")`: a client at one of the two."""
-    clients: list[Client] = []
-
-    async def open_client(process: int, person: Person, namespace: str = "chat") -> Client:
-        clients.append(await Client.open(pair[process].ws, namespace, token=person.token))
-        clients[-1].person = person
-        return clients[-1]
-
-    yield open_client
-    for client in clients:
-        await client.drop()
-
-
-@pytest.fixture
-async def alice(pair: tuple[Server, Server], open_at: Open) -> Client:
+async def alice(pair: Pair, open_at: OpenAt) -> Client:
     return await open_at(0, pair[0].person("alice", staff=True), "admin")
 
 
 @pytest.fixture
-async def bob(pair: tuple[Server, Server], open_at: Open) -> Client:
-    return await open_at(1, pair[0].person("bob"))
+async def bob(open_at: OpenAt) -> Client:
+    return await open_at(1, "bob")
 
 
 async def ends(client: Client, code: Close, error: str) -> dict[str, Any]:
@@ -71,20 +42,20 @@ async def ends(client: Client, code: Close, error: str) -> dict[str, Any]:
     return told
 
 
-async def test_a_ban_reaches_every_process(alice: Client, bob: Client, open_at: Open) -> None:
+async def test_a_ban_reaches_every_process(alice: Client, bob: Client, open_at: OpenAt) -> None:
     here = await open_at(0, bob.person, "users")
     await alice.call("user:ban", {"user": bob.id, "reason": "spam"})
     for client in (bob, here):
         assert (await ends(client, Close.NOT_ALLOWED, "banned"))["reason"] == "spam"
 
 
-async def test_a_kick_reaches_every_process(alice: Client, bob: Client, open_at: Open) -> None:
+async def test_a_kick_reaches_every_process(alice: Client, bob: Client, open_at: OpenAt) -> None:
     await alice.call("user:kick", {"user": bob.id, "reason": "calm down"})
     assert (await ends(bob, Close.NOT_ALLOWED, "kicked"))["reason"] == "calm down"
     assert (await open_at(1, bob.person)).hello
 
 
-async def test_a_deletion_reaches_every_process(alice: Client, bob: Client, open_at: Open) -> None:
+async def test_a_deletion_reaches_every_process(alice: Client, bob: Client, open_at: OpenAt) -> None:
     here = await open_at(0, bob.person)
     await alice.call("user:delete", {"user": bob.id, "erase": True})
     for client in (bob, here):
@@ -92,9 +63,9 @@ async def test_a_deletion_reaches_every_process(alice: Client, bob: Client, open
 
 
 async def test_rooms_feel_it_in_every_process(
-    pair: tuple[Server, Server], alice: Client, bob: Client, open_at: Open
+    pair: Pair, alice: Client, bob: Client, open_at: OpenAt
 ) -> None:
-    charlie = await open_at(1, pair[0].person("charlie"))
+    charlie = await open_at(1, "charlie")
     room = pair[0].room("room", [charlie.person, bob.person])
     for client in (bob, charlie):
         await client.join(room)
@@ -112,7 +83,7 @@ async def test_rooms_feel_it_in_every_process(
 
 
 async def test_who_loses_the_right_at_one_process_is_sent_away_by_another(
-    pair: tuple[Server, Server], alice: Client, open_at: Open
+    pair: Pair, alice: Client, open_at: OpenAt
 ) -> None:
     there = await open_at(1, alice.person, "admin")
 
@@ -127,7 +98,7 @@ async def test_who_loses_the_right_at_one_process_is_sent_away_by_another(
 
 
 async def test_what_a_command_did_is_live_and_told_in_every_process(
-    pair: tuple[Server, Server], alice: Client, bob: Client, open_at: Open
+    pair: Pair, alice: Client, bob: Client, open_at: OpenAt
 ) -> None:
     there = await open_at(1, alice.person, "admin")
     for client in (alice, there):
@@ -143,7 +114,7 @@ async def test_what_a_command_did_is_live_and_told_in_every_process(
 
 @pytest.mark.parametrize("pair", ["redis"], indirect=True)
 async def test_who_watches_at_one_process_sees_what_happens_at_another(
-    pair: tuple[Server, Server], alice: Client, open_at: Open
+    pair: Pair, alice: Client, open_at: OpenAt
 ) -> None:
     await alice.call("log:watch")
     person = pair[0].person("bob")
@@ -168,7 +139,7 @@ async def seen_coming(watcher: Client, come: Callable[[], Awaitable[Client]]) ->
 
 @pytest.mark.parametrize("pair", ["redis"], indirect=True)
 async def test_sockets_of_all_processes_are_listed_and_counted(
-    pair: tuple[Server, Server], alice: Client, bob: Client
+    pair: Pair, alice: Client, bob: Client
 ) -> None:
     sockets: dict[str, Any] = {}
     after = ""

@@ -7,7 +7,6 @@ what goes through the control log still reaches both, within about a second.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
@@ -15,22 +14,15 @@ import pytest
 from chat.emit import emit
 from tests.conftest import MakeServer
 from tests.stage.calls import namespace, socket
-from tests.support import Client, Server, databases
+from tests.support import Client
 from tests.support.server import fresh
 
-Pair = tuple[Server, Server]
+from .conftest import OpenAt, Pair
 
 
-@pytest.fixture(scope="module", params=["redis", "no redis"])
-def pair(request: pytest.FixtureRequest, new_server: MakeServer, postgres_server_url: str) -> Iterator[Pair]:
-    url = databases.new_database(postgres_server_url)
-    redis = request.getfixturevalue("redis_url") if request.param == "redis" else ""
-    env = {"REDIS_URL": redis, "DJANGO_SETTINGS_MODULE": "tests.extended"}
-    with (
-        new_server("daphne", database_url=url, env=env) as first,
-        new_server("uvicorn", database_url=url, env=env) as second,
-    ):
-        yield first, second
+@pytest.fixture(scope="module")
+def pair_options() -> dict[str, Any]:
+    return {"env": {"DJANGO_SETTINGS_MODULE": "tests.extended"}}
 
 
 with_redis = pytest.mark.parametrize("pair", ["redis"], indirect=True)
@@ -38,16 +30,9 @@ without_redis = pytest.mark.parametrize("pair", ["no redis"], indirect=True)
 
 
 @pytest.fixture
-async def clients(pair: Pair) -> AsyncIterator[tuple[Client, Client]]:
+async def clients(open_at: OpenAt) -> tuple[Client, Client]:
     """Alice in one process, Bob in the other."""
-    both = [await enter(server, name) for server, name in zip(pair, ("alice", "bob"), strict=True)]
-    yield both[0], both[1]
-    for client in both:
-        await client.drop()
-
-
-async def enter(server: Server, name: str) -> Client:
-    return await Client.open(server.ws, "stage", token=server.person(name).token)
+    return await open_at(0, "alice", "stage"), await open_at(1, "bob", "stage")
 
 
 @pytest.fixture
@@ -133,7 +118,7 @@ class TestWithRedis:
         await join(room, alice, bob)
         env = {"REDIS_URL": pair[0].environment["REDIS_URL"], "DJANGO_SETTINGS_MODULE": "tests.extended"}
         with new_server("uvicorn", database_url=pair[0].database_url, env=env) as third:
-            charlie = await enter(third, "charlie")
+            charlie = await Client.open(third.ws, "stage", token=third.person("charlie").token)
             await join(room, charlie)
             asked = asyncio.ensure_future(
                 asking(namespace(alice).to(room).emit("ready?", ack=True, timeout=20.0))

@@ -4,48 +4,27 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
 from chat.delivery import door
 from chat.delivery.entries import SYSTEM, Draft
-from tests.conftest import MakeServer
-from tests.support import Client, Server, databases
+from tests.support import Client
 from tests.support.client import Packet
 
+from .conftest import OpenAt, Pair
 from .queues import ban, done, fail, given, make_queue, order, watch, work
 
 
-@pytest.fixture(scope="module", params=["redis", "no redis"])
-def pair(
-    request: pytest.FixtureRequest, new_server: MakeServer, postgres_server_url: str
-) -> Iterator[tuple[Server, Server]]:
-    url = databases.new_database(postgres_server_url)
-    env = {"REDIS_URL": request.getfixturevalue("redis_url") if request.param == "redis" else ""}
-    with (
-        new_server("daphne", database_url=url, env=env) as first,
-        new_server("uvicorn", database_url=url, env=env) as second,
-    ):
-        yield first, second
-
-
 @pytest.fixture
-def queue(pair: tuple[Server, Server]) -> str:
+def queue(pair: Pair) -> str:
     return make_queue(pair[0], max_attempts=2)
 
 
 @pytest.fixture
-async def clients(pair: tuple[Server, Server]) -> AsyncIterator[tuple[Client, Client]]:
+async def clients(open_at: OpenAt) -> tuple[Client, Client]:
     """Alice on one process, Bob on the other."""
-    opened = []
-    for server, name in zip(pair, ("alice", "bob"), strict=True):
-        person = pair[0].person(name)
-        opened.append(await Client.open(server.ws, "orders", token=person.token))
-        opened[-1].person = person
-    yield opened[0], opened[1]
-    for client in opened:
-        await client.drop()
+    return await open_at(0, "alice", "orders"), await open_at(1, "bob", "orders")
 
 
 async def test_work_that_appears_in_one_process_reaches_an_idle_worker_in_another(
@@ -63,7 +42,7 @@ async def test_work_that_appears_in_one_process_reaches_an_idle_worker_in_anothe
 
 
 async def test_what_a_command_puts_in_reaches_an_idle_worker(
-    pair: tuple[Server, Server], clients: tuple[Client, Client], queue: str
+    pair: Pair, clients: tuple[Client, Client], queue: str
 ) -> None:
     _, bob = clients
     await work(bob, queue)
@@ -95,7 +74,7 @@ async def one_leased(client: Client, queue: str) -> Packet:
 
 
 async def test_an_ordered_queue_has_one_order_in_flight_in_all_processes(
-    pair: tuple[Server, Server], clients: tuple[Client, Client]
+    pair: Pair, clients: tuple[Client, Client]
 ) -> None:
     alice, bob = clients
     queue = make_queue(pair[0], ordering="ordered")
@@ -136,7 +115,7 @@ async def test_without_a_hint_watchers_hear_of_new_orders(clients: tuple[Client,
 
 
 async def test_a_ban_ends_work_in_every_process(
-    pair: tuple[Server, Server], clients: tuple[Client, Client], queue: str
+    pair: Pair, clients: tuple[Client, Client], queue: str
 ) -> None:
     alice, bob = clients
     await order(alice, queue)

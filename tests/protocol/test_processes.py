@@ -6,7 +6,6 @@ import asyncio
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
@@ -14,39 +13,22 @@ from chat.errors import Close
 from chat.models import Token
 from chat.services import tokens
 from tests.conftest import MakeServer
-from tests.support import Client, Server, databases
+from tests.support import Client
 
+from .conftest import OpenAt, Pair
 from .shortened import shortened
 
 SENT = 50
 
 
-@pytest.fixture(scope="module", params=["redis", "no redis"])
-def pair(
-    request: pytest.FixtureRequest, new_server: MakeServer, postgres_server_url: str
-) -> Iterator[tuple[Server, Server]]:
-    url = databases.new_database(postgres_server_url)
-    env = {"REDIS_URL": request.getfixturevalue("redis_url") if request.param == "redis" else ""}
-    with (
-        new_server("daphne", database_url=url, env=env) as first,
-        new_server("uvicorn", database_url=url, env=env) as second,
-    ):
-        yield first, second
-
-
 @pytest.fixture
-async def here_and_there(pair: tuple[Server, Server]) -> AsyncIterator[tuple[Client, Client, str]]:
+async def here_and_there(pair: Pair, open_at: OpenAt) -> tuple[Client, Client, str]:
     """Alice on one process, Bob on the other, both in one room."""
     room = pair[0].room()
-    clients = []
-    for server, name in zip(pair, ("alice", "bob"), strict=True):
-        person = pair[0].person(name)
-        clients.append(await Client.open(server.ws, token=person.token))
-        clients[-1].person = person
-        await clients[-1].join(room)
-    yield clients[0], clients[1], room
-    for client in clients:
-        await client.drop()
+    alice, bob = await open_at(0, "alice"), await open_at(1, "bob")
+    await alice.join(room)
+    await bob.join(room)
+    return alice, bob, room
 
 
 async def test_members_in_another_process_get_every_message_in_order(
@@ -65,7 +47,7 @@ async def test_members_in_another_process_get_every_message_in_order(
 
 
 async def test_a_token_revoked_by_a_command_closes_sockets_in_every_process(
-    here_and_there: tuple[Client, Client, str], pair: tuple[Server, Server]
+    here_and_there: tuple[Client, Client, str], pair: Pair
 ) -> None:
     alice, bob, _ = here_and_there
 

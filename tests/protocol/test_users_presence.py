@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Any
 
@@ -17,8 +16,9 @@ from django.db import connection, transaction
 from chat.models import LastSeen, Message, Presence, Process
 from chat.services import presence
 from tests.conftest import Connect, MakeServer
-from tests.support import Client, Person, Server, databases
+from tests.support import Client, Person, Server
 
+from .conftest import Pair
 from .shortened import shortened
 
 #: Seconds; the real ones are five times as long.
@@ -186,23 +186,13 @@ async def test_a_process_without_people_leaves_no_row_when_it_stops(lone: Server
 # Two processes
 
 
-@pytest.fixture(scope="module", params=["redis", "no redis"])
-def pair(
-    request: pytest.FixtureRequest, new_server: MakeServer, postgres_server_url: str
-) -> Iterator[tuple[Server, Server]]:
-    url = databases.new_database(postgres_server_url)
-    redis = request.getfixturevalue("redis_url") if request.param == "redis" else ""
-    options: dict[str, Any] = shortened(**SHORT)
-    options["env"]["REDIS_URL"] = redis
-    with (
-        new_server("daphne", database_url=url, **options) as first,
-        new_server("uvicorn", database_url=url, **options) as second,
-    ):
-        yield first, second
+@pytest.fixture(scope="module")
+def pair_options() -> dict[str, Any]:
+    return shortened(**SHORT)
 
 
 @pytest.fixture
-async def both(pair: tuple[Server, Server], connect: Connect) -> list[Client]:
+async def both(pair: Pair, connect: Connect) -> list[Client]:
     """A client of `/users` at each process."""
     return [await connect("watcher", via=server, namespace="users") for server in pair]
 
@@ -220,7 +210,7 @@ def server(request: pytest.FixtureRequest, server_kind: str) -> Server:
 
 
 async def test_one_who_comes_to_both_processes_comes_once_and_goes_once(
-    pair: tuple[Server, Server], both: list[Client], connect: Connect
+    pair: Pair, both: list[Client], connect: Connect
 ) -> None:
     alice = pair[0].person()
     tabs = await asyncio.gather(*(connect(alice, via=server) for server in pair for _ in range(3)))
@@ -240,7 +230,7 @@ async def test_one_who_comes_to_both_processes_comes_once_and_goes_once(
 
 
 async def test_one_who_moves_to_the_other_process_is_not_noticed(
-    pair: tuple[Server, Server], both: list[Client], connect: Connect
+    pair: Pair, both: list[Client], connect: Connect
 ) -> None:
     alice = await connect("alice", via=pair[0])
     for watcher in both:
@@ -253,7 +243,7 @@ async def test_one_who_moves_to_the_other_process_is_not_noticed(
 
 
 async def test_many_who_come_to_both_at_once_are_each_told_once(
-    pair: tuple[Server, Server], both: list[Client], connect: Connect
+    pair: Pair, both: list[Client], connect: Connect
 ) -> None:
     people = pair[0].people(40)
     await asyncio.gather(*(connect(person, via=server) for person in people for server in pair))
@@ -264,7 +254,7 @@ async def test_many_who_come_to_both_at_once_are_each_told_once(
 
 
 async def test_of_two_processes_that_write_at_once_the_second_sees_what_the_first_wrote(
-    pair: tuple[Server, Server], both: list[Client], connect: Connect
+    pair: Pair, both: list[Client], connect: Connect
 ) -> None:
     alice = pair[0].person()
     await hears_all_so_far(both[0], pair[1], connect)  # now nobody else has anything to write
@@ -299,7 +289,7 @@ def someone_waits_for_a_lock() -> bool:
 
 
 async def test_a_process_that_was_paused_for_too_long_comes_back_with_its_people(
-    pair: tuple[Server, Server], both: list[Client], connect: Connect
+    pair: Pair, both: list[Client], connect: Connect
 ) -> None:
     alice = await connect("alice", via=pair[0])
     for watcher in both:
@@ -318,7 +308,7 @@ async def test_a_process_that_was_paused_for_too_long_comes_back_with_its_people
 
 
 async def test_the_people_of_a_process_that_is_killed_go_after_the_time_out(
-    pair: tuple[Server, Server], both: list[Client], connect: Connect
+    pair: Pair, both: list[Client], connect: Connect
 ) -> None:
     alice, bob = pair[0].person("alice"), pair[0].person("bob")
     await asyncio.gather(connect(alice, via=pair[0]), connect(bob, via=pair[0]), connect(bob, via=pair[1]))
