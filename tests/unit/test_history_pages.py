@@ -25,21 +25,6 @@ FRAME = 256 * 1024
 
 
 @pytest.fixture
-def alice() -> User:
-    return User.objects.create(username="alice")
-
-
-@pytest.fixture
-def bob() -> User:
-    return User.objects.create(username="bob")
-
-
-@pytest.fixture
-def charlie() -> User:
-    return User.objects.create(username="charlie")
-
-
-@pytest.fixture
 def room(alice: User, bob: User) -> Room:
     room = rooms.create("chat", alice.pk, "room")
     rooms.take_seat("chat", "room", bob.pk)

@@ -26,16 +26,6 @@ numbers = count(1)
 
 
 @pytest.fixture
-def alice() -> User:
-    return User.objects.create(username="alice")
-
-
-@pytest.fixture
-def bob() -> User:
-    return User.objects.create(username="bob")
-
-
-@pytest.fixture
 def kitchen(alice: User) -> Room:
     return queues.create("orders", alice.pk, "kitchen")
 

@@ -27,21 +27,6 @@ numbers = count(1)
 
 
 @pytest.fixture
-def alice() -> User:
-    return User.objects.create(username="alice")
-
-
-@pytest.fixture
-def bob() -> User:
-    return User.objects.create(username="bob")
-
-
-@pytest.fixture
-def charlie() -> User:
-    return User.objects.create(username="charlie")
-
-
-@pytest.fixture
 def public(alice: User) -> Room:
     return rooms.create("chat", alice.pk, "public", name="Public")
 

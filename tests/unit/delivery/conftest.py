@@ -44,22 +44,6 @@ def erase() -> None:
 
 
 @pytest.fixture
-def alice() -> User:
-    return User.objects.create(username="alice")
-
-
-@pytest.fixture
-def bob() -> User:
-    return User.objects.create(username="bob")
-
-
-@pytest.fixture
-def charlie() -> User:
-    """The outsider: in no room."""
-    return User.objects.create(username="charlie")
-
-
-@pytest.fixture
 def make_room(alice: User, bob: User) -> MakeRoom:
     """`make_room(ordering="unordered", …)`: Alice owns it, Bob is a member."""
     numbers = count(1)
