@@ -51,7 +51,7 @@ class Worker:
     def __init__(self, queue: Queue, socket: Any) -> None:
         self.queue = queue
         self.socket = socket
-        self.holder = f"{queue.hub.process}/{socket.id}"
+        self.holder = holder_of(queue.hub, socket)
         self.most = 0
         self.held: dict[int, Held] = {}  # by the order's seq
 
@@ -105,8 +105,9 @@ class Queue(Room):
     # -- Its log
 
     def want(self, head: int) -> None:
-        """Without watchers nobody needs to know what the orders are."""
-        if self.watchers:
+        """Without watchers nobody needs to know what the orders are. A read that is under way
+        ends where it began to."""
+        if self.watchers or self._repairing is not None:
             super().want(head)
         elif head > self.head:
             self.head = head
@@ -265,6 +266,11 @@ class Queue(Room):
             self.wake()
         if states:
             self.hub.queues.turns.begin()
+
+
+def holder_of(hub: Hub, socket: Any) -> str:
+    """As what a socket holds its leases."""
+    return f"{hub.process}/{socket.id}"
 
 
 def publish_news(hub: Hub, queue_id: int, news: Sequence[News]) -> None:

@@ -20,7 +20,7 @@ from ..delivery.leases import Done, Extend, Fail, Leased, Order, Settled
 from ..errors import Close, EventError
 from ..models import Room as RoomRow
 from ..services import presence, queues
-from .queue import News, Queue, Worker, publish_news
+from .queue import News, Queue, Worker, holder_of, publish_news
 from .turns import Turns
 
 if TYPE_CHECKING:
@@ -85,8 +85,9 @@ class Queues:
         try:
             # Once more, since it is known here now: a ban in between finds it.
             row = await self.look(socket, slug)
-        except EventError:
-            self._leave(worker)
+        except EventError as refusal:
+            if not refusal.temporary:
+                self._leave(worker, refusal.message)
             raise
         worker.queue.lease_seconds = row.lease_seconds
         adopted = await self._adopt(self._heir(worker))
@@ -125,10 +126,9 @@ class Queues:
     def farewell(self, socket: Any) -> None:
         """Its handlers have finished, too: what it had in hand goes back at once. But not where the
         server sent it away to come back, so that a deploy costs no attempt."""
-        places = self._places.pop(socket, {})
-        if places and socket.closed != Close.GOING_AWAY:
-            holder = next(iter(places.values())).holder
-            self._hub.insist(partial(self._put_back, holder))
+        places = self._places.pop(socket, None)
+        if places is not None and socket.closed != Close.GOING_AWAY:
+            self._hub.insist(partial(self._put_back, holder_of(self._hub, socket)))
 
     async def _put_back(self, holder: str) -> None:
         self.tell(await self._give_back(holder))
@@ -153,9 +153,12 @@ class Queues:
             places[queue.slug] = queue.workers[socket] = Worker(queue, socket)
         return places[queue.slug]
 
-    def _leave(self, worker: Worker) -> None:
+    def _leave(self, worker: Worker, reason: str) -> None:
+        """What it has in hand goes back."""
         worker.queue.dismiss(worker)
         self._places.get(worker.socket, {}).pop(worker.queue.slug, None)
+        for seq, held in worker.held.items():
+            self.turns.give_back(worker, seq, held.token, reason)
 
     def _heir(self, worker: Worker) -> Heir:
         sockets = self._hub.sockets_of([worker.socket.user.id])
@@ -177,9 +180,7 @@ class Queues:
     def _expel(self, socket: Any, queue: Queue, refusal: EventError) -> None:
         self._hub.addresses.leave(socket, queue.slug)
         if (worker := queue.workers.get(socket)) is not None:
-            self._leave(worker)
-            for seq, held in worker.held.items():
-                self.turns.give_back(worker, seq, held.token, refusal.message)
+            self._leave(worker, refusal.message)
         socket.refuse(EventError(refusal.code, refusal.message, queue=queue.slug, **refusal.more))
 
     # -- What they have done
@@ -209,6 +210,7 @@ class Queues:
 
     async def _sweep(self) -> float:
         """Put back what lapsed, and look for what other processes have queued or what is due."""
+        self.turns.begin()  # who is free by now may not have been when a queue was ready
         self.tell(await pools.write(leases.sweep))
         idle = {each.id: each for each in self._queues() if each.idle and not self.turns.is_ready(each)}
         if idle:

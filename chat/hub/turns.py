@@ -98,15 +98,21 @@ class Turns:
 
     def _answer(self, act: Act, future: asyncio.Future[Settled], outcome: Settled | EventError) -> None:
         if isinstance(outcome, EventError):
-            if outcome.code == "stale_lease" and (queue := self._queue(act)) is not None:
-                queue.end_lease(act.seq, act.token)
+            if outcome.code == "stale_lease":
+                self._end_lease(act)
             if not future.done():
                 future.set_exception(outcome)
             return
-        if not outcome.duplicate and not isinstance(act, Extend):
+        if outcome.duplicate:  # its first answer may never have come here
+            self._end_lease(act)
+        elif not isinstance(act, Extend):
             self._tell([outcome.order], act.delay if isinstance(act, Fail) else 0.0)
         if not future.done():
             future.set_result(outcome)
+
+    def _end_lease(self, act: Act) -> None:
+        if (queue := self._queue(act)) is not None:
+            queue.end_lease(act.seq, act.token)
 
     def _queue(self, act: Act) -> Queue | None:
         queue = self._hub.rooms.get(act.queue_id)
