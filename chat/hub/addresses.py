@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from heapq import nsmallest
 from typing import Any
 
 
@@ -97,6 +98,11 @@ class Addresses:
             found = {socket: None for room in address.to for socket in self._in(namespace, room)}
         left_out = {socket for room in address.except_ for socket in self._in(namespace, room)}
         return [socket for socket in found if socket not in left_out]
+
+    def page(self, after: str, limit: int) -> list[Any]:
+        """The first sockets of all namespaces, in the order of their ids, after this one."""
+        ids = nsmallest(limit, (id for id in self._by_id if id > after))
+        return [self._by_id[id] for id in ids]
 
     def counts(self) -> dict[str, int]:
         """How many sockets each namespace has here."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Callable
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -24,6 +25,7 @@ RESERVED = frozenset(
     {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
 )
 LARGEST_ID = 2**53
+SOME = 100  #: sockets that are described at a time
 
 
 def check_event(event: str) -> None:
@@ -50,6 +52,7 @@ class Events:
         self._hub = hub
         self._questions: dict[str, Question] = {
             "sockets": self._describe,
+            "page": self._describe_page,
             "counts": self._count,
             "emit": self._emit_and_answer,
         }
@@ -104,6 +107,11 @@ class Events:
         found = await self._gather("sockets", {"address": address.as_dict()}, 0.0, local)
         return [socket for some in found for socket in some]
 
+    async def page_sockets(self, after: str, limit: int) -> list[dict[str, Any]]:
+        """The first sockets of all namespaces whose id comes after this one."""
+        pages = await self._gather("page", {"after": after, "limit": limit}, 0.0, False)
+        return sorted((socket for page in pages for socket in page), key=itemgetter("id"))[:limit]
+
     async def count_sockets(self) -> dict[str, int]:
         """How many sockets each namespace has in all processes."""
         counts: Counter[str] = Counter()
@@ -145,7 +153,16 @@ class Events:
         return {"answers": answers, "missing": missing}
 
     async def _describe(self, message: dict[str, Any]) -> list[dict[str, Any]]:
-        return [socket.describe() for socket in self._hub.addresses.reached(Address(**message["address"]))]
+        """Thousands take a while: between some of them and the next everything else has its turn."""
+        sockets = self._hub.addresses.reached(Address(**message["address"]))
+        described = []
+        for start in range(0, len(sockets), SOME):
+            described += [socket.describe() for socket in sockets[start : start + SOME]]
+            await asyncio.sleep(0)
+        return described
+
+    async def _describe_page(self, message: dict[str, Any]) -> list[dict[str, Any]]:
+        return [socket.describe() for socket in self._hub.addresses.page(message["after"], message["limit"])]
 
     async def _count(self, _: dict[str, Any]) -> dict[str, int]:
         return self._hub.addresses.counts()

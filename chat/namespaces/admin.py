@@ -98,7 +98,7 @@ class Admin(Namespace):
         if (user is None) == (sid is None):
             raise EventError("bad_data", "give `user` or `sid`, one of them", field="user")
         if sid is not None:
-            found = [each for each in await self._find(sid) if each.id == sid]  # and no room of that name
+            found = await self._find(sid)
             if not found:
                 raise EventError("not_found", f"there is no socket {sid!r}", field="sid")
             user = None if found[0].user is None else found[0].user.id
@@ -152,7 +152,7 @@ class Admin(Namespace):
     @on("sockets:list")
     async def list_sockets(self, socket: Socket, after: str = "", limit: Limit | None = None) -> Data:
         """Those of every process that answers within a second, by their ids."""
-        found = sorted((each for each in await self._find() if each.id > after), key=lambda each: each.id)
+        found = await self.hub.events.page_sockets(after, clamp(limit) + 1)
         fit = fitting(_as_listed(each) for each in found[: clamp(limit)])
         reply: Data = {"sockets": fit, "more": len(fit) < len(found)}
         if reply["more"]:
@@ -181,24 +181,25 @@ class Admin(Namespace):
     async def watched(self, _: None) -> None:
         self.hub.activity.watched_elsewhere()
 
-    async def _find(self, *rooms: str) -> list[RemoteSocket]:
-        """The sockets of all namespaces, or those in a room, such as the own room of one."""
-        places = [Broadcast(path) for path in self.hub.events.servers]
-        asked = [place.to(*rooms) if rooms else place for place in places]
-        found = await asyncio.gather(*(place.fetch_sockets() for place in asked))
-        return [socket for some in found for socket in some]
+    async def _find(self, sid: str) -> list[RemoteSocket]:
+        """The socket of this id, in whichever namespace."""
+        places = [Broadcast(path).to(sid) for path in self.hub.events.servers]
+        found = await asyncio.gather(*(place.fetch_sockets() for place in places))
+        # A room may have been named where an id belongs.
+        return [socket for some in found for socket in some if socket.id == sid]
 
 
 def _person(user: Any) -> Data:
     return {"id": user.pk, "name": user.username}
 
 
-def _as_listed(socket: RemoteSocket) -> Data:
+def _as_listed(socket: Data) -> Data:
+    user = socket["user"]
     return {
-        "sid": socket.id,
-        "user": socket.user and {"id": socket.user.id, "name": socket.user.name},
-        "namespace": socket.namespace,
-        "rooms": sorted(socket.rooms)[:ROOMS],
-        "process": socket.process,
-        "connected_at": socket.connected_at,
+        "sid": socket["id"],
+        "user": user and {"id": user["id"], "name": user["name"]},
+        "namespace": socket["namespace"],
+        "rooms": socket["rooms"][:ROOMS],
+        "process": socket["process"],
+        "connected_at": socket["connected_at"],
     }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +20,7 @@ from hypothesis import strategies as st
 from chat.emit import aemit, emit
 from chat.errors import EventError
 from chat.hub.addresses import Address, Addresses, user_room
-from chat.hub.events import RESERVED
+from chat.hub.events import RESERVED, Events
 from chat.models import Message
 from chat.namespace import Broadcast, Namespace, Slug, Socket, on, on_any, on_server, register, registry
 from chat.wire.lines import FRAME_OUT, lines
@@ -302,6 +305,44 @@ def test_nothing_is_left_of_sockets_that_are_gone(moved: list[tuple[str, int, st
     kept = world.addresses
     assert (kept._by_id, kept._rooms, kept._joined) == ({}, {}, {})
     assert not any(kept._everyone.values())
+
+
+def some_sockets(count: int) -> tuple[Addresses, list[str]]:
+    """Addresses of sockets that came in no order, and a list that gets the ids of the described."""
+    addresses = Addresses(lambda *_: ())
+    described: list[str] = []
+
+    def describe(id: str) -> dict[str, str]:
+        described.append(id)
+        return {"id": id}
+
+    for number in random.Random(1).sample(range(count), count):
+        socket = Hashable(id=f"S{number:04}", user=None, namespace_path="stage" if number % 2 else "chat")
+        socket.describe = partial(describe, socket.id)
+        addresses.add(socket)
+    return addresses, described
+
+
+def events_of(addresses: Addresses) -> Events:
+    hub: Any = SimpleNamespace(addresses=addresses, hints=SimpleNamespace(alone=True))
+    return Events(hub)
+
+
+async def test_a_page_of_sockets_costs_as_much_as_it_shows() -> None:
+    addresses, described = some_sockets(1000)
+    page = await events_of(addresses).page_sockets("S0500", 3)
+    assert [each["id"] for each in page] == described == ["S0501", "S0502", "S0503"]
+
+
+async def test_others_have_their_turn_while_many_sockets_are_described() -> None:
+    addresses, described = some_sockets(1000)
+    finding = asyncio.create_task(events_of(addresses).find_sockets(Address("stage")))
+    seen: list[int] = []
+    while not finding.done():
+        await asyncio.sleep(0)
+        seen.append(len(described))
+    assert len(finding.result()) == 500
+    assert {100, 200, 300, 400} <= set(seen)
 
 
 # The middleware of the documentation
