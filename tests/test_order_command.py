@@ -111,6 +111,7 @@ def test_an_order_is_the_systems_or_of_the_person_who_is_named(kitchen: str) -> 
         (["kitchen", "soup", "--user", "nobody"], 1, "there is no person 'nobody'"),
         (["kitchen", "soup", "--user", "mallory"], 1, "you are banned: spam"),
         (["kitchen", "x" * 32_768], 1, "`item` is at most 32768 bytes of JSON"),
+        (["kitchen", "[" * 31 + "]" * 31], 1, "`item` is nested deeper than 30 levels"),
         (["kitchen", "--file", "/no/such/file"], 1, "/no/such/file: No such file or directory"),
     ],
 )

@@ -25,6 +25,7 @@ State = Lease.State
 LONGEST_DELAY = 7 * 24 * 3600  #: seconds
 
 ITEM = RESULT = 32 * 1024  #: bytes of JSON
+NESTING = 30  #: levels: in a packet that is two more, as many as one may have
 
 
 # Checking
@@ -38,9 +39,21 @@ def as_json(field: str, value: Any, most: int = ITEM) -> str:
         size = len(text.encode())
     except (TypeError, ValueError, RecursionError):
         raise EventError("bad_data", f"`{field}` must be JSON", field=field) from None
+    if text.count("[") + text.count("{") > NESTING and _nested(value, NESTING):
+        message = f"`{field}` is nested deeper than {NESTING} levels"
+        raise EventError("bad_data", message, field=field)
     if size > most:
         raise EventError("too_large", f"`{field}` is at most {most} bytes of JSON", field=field, limit=most)
     return text
+
+
+def _nested(value: Any, levels: int) -> bool:
+    """Whether lists and objects are in each other more than so many times."""
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list | tuple):
+        return False
+    return levels == 0 or any(_nested(child, levels - 1) for child in value)
 
 
 def check_delay(field: str, delay: float) -> None:
