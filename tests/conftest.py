@@ -27,6 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "each_server: runs on Daphne and on uvicorn")
+    config.addinivalue_line("markers", "namespace(path): where `connect` goes unless told otherwise")
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -85,11 +86,13 @@ def server(server_kind: str, servers: Callable[[str], Server]) -> Server:
 
 
 @pytest.fixture
-async def connect(server: Server) -> AsyncIterator[Connect]:
+async def connect(request: pytest.FixtureRequest, server: Server) -> AsyncIterator[Connect]:
     """`await connect("alice")`, `await connect(person, namespace="chat", origin=…)`: a client,
     closed after the test. `by` is "token", "cookie" (as a browser, with the site's own Origin
     unless another is given) or None; other options as in `Client.open`.
     """
+    marker = request.node.get_closest_marker("namespace")
+    defaults = {"namespace": marker.args[0]} if marker else {}
     clients: list[Client] = []
 
     async def open_client(
@@ -102,7 +105,7 @@ async def connect(server: Server) -> AsyncIterator[Connect]:
             options = {"cookie": server.cookie(person), "origin": server.origin, **options}
         elif by == "token":
             options = {"token": person.token, **options}
-        client = await Client.open((via or server).ws, **options)
+        client = await Client.open((via or server).ws, **{**defaults, **options})
         client.person = person
         clients.append(client)
         return client

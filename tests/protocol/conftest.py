@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import MakeServer
 from tests.support import Client, Person, Server, databases
 
+from .queues import make_queue
 from .shortened import shortened
 
 Pair = tuple[Server, Server]
@@ -71,6 +72,12 @@ def server(request: pytest.FixtureRequest, server_kind: str) -> Server:
     servers = request.getfixturevalue("servers" if marker is None else "shortened_servers")
     running: Server = servers(server_kind, **({} if marker is None else marker.kwargs))
     return running
+
+
+@pytest.fixture
+def queue(server: Server, alice: Client) -> str:
+    """A new unordered queue of Alice's."""
+    return make_queue(server, alice.person)
 
 
 @pytest.fixture(scope="module")

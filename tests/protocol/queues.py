@@ -30,16 +30,32 @@ async def order(client: Client, queue: str, item: Any = None, client_id: str = "
     return int(answer["seq"])
 
 
+async def orders(client: Client, queue: str, number: int) -> list[int]:
+    """Creates so many orders of the items 0, 1, …; returns their seqs."""
+    return [await order(client, queue, item) for item in range(number)]
+
+
 async def work(client: Client, queue: str, max_in_flight: int = 1) -> list[Packet]:
     answer = await client.call("order:work", {"queue": queue, "max_in_flight": max_in_flight})
     leased: list[Packet] = answer["leased"]
     return leased
 
 
+async def rest(client: Client, queue: str) -> None:
+    await client.call("order:rest", {"queue": queue})
+
+
 async def given(client: Client, **match: Any) -> Packet:
     """The next order that this worker is given."""
     data: Packet = (await client.expect("order", **match))["data"]
     return data
+
+
+async def hand(client: Client, worker: Client, queue: str, item: Any = None) -> Packet:
+    """Creates an order, lets the worker come for one, and returns what the worker is given."""
+    await order(client, queue, item)
+    await work(worker, queue)
+    return await given(worker)
 
 
 def lease(given: Packet, **more: Any) -> Packet:
@@ -85,7 +101,7 @@ async def die(client: Client, queue: str) -> int:
     seq = await order(client, queue, "hopeless")
     await work(client, queue)
     assert (await fail(client, await given(client, seq=seq)))["state"] == "dead"
-    await client.call("order:rest", {"queue": queue})
+    await rest(client, queue)
     return seq
 
 

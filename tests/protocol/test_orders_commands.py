@@ -10,21 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Connect
 from tests.support import Client, Server
 from tests.support.worker import Conducted, Worker
 
 from .queues import die, given, make_queue, order, watch, work
 
-
-@pytest.fixture
-async def alice(connect: Connect) -> Client:
-    return await connect("alice", namespace="orders")
-
-
-@pytest.fixture
-async def bob(connect: Connect) -> Client:
-    return await connect("bob", namespace="orders")
+pytestmark = pytest.mark.namespace("orders")
 
 
 @pytest.fixture

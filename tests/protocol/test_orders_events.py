@@ -15,32 +15,14 @@ import pytest
 from tests.conftest import Connect
 from tests.support import Client, Refused, Server
 
-from .queues import ban, close, counts, die, fail, given, make_queue, new, order, refusal, work
+from .queues import ban, close, counts, die, fail, given, hand, make_queue, new, order, orders, refusal, work
 
-
-@pytest.fixture
-async def alice(connect: Connect) -> Client:
-    return await connect("alice", namespace="orders")
-
-
-@pytest.fixture
-async def bob(connect: Connect) -> Client:
-    return await connect("bob", namespace="orders")
-
-
-@pytest.fixture
-async def charlie(connect: Connect) -> Client:
-    return await connect("charlie", namespace="orders")
+pytestmark = pytest.mark.namespace("orders")
 
 
 @pytest.fixture
 async def sam(connect: Connect, server: Server) -> Client:
-    return await connect(server.person("sam", staff=True), namespace="orders")
-
-
-@pytest.fixture
-def queue(server: Server, alice: Client) -> str:
-    return make_queue(server, alice.person)
+    return await connect(server.person("sam", staff=True))
 
 
 @pytest.fixture
@@ -179,8 +161,7 @@ async def test_pipelined_orders_keep_their_order(alice: Client, queue: str) -> N
 
 
 async def test_the_list_shows_the_newest_first_in_pages(alice: Client, queue: str) -> None:
-    for number in range(5):
-        await order(alice, queue, number)
+    await orders(alice, queue, 5)
     await work(alice, queue)
     await given(alice)
     first = await alice.call("order:list", {"queue": queue, "limit": 3})
@@ -275,9 +256,7 @@ async def test_no_event_tells_a_private_queue_from_one_that_does_not_exist(
     server: Server, alice: Client, charlie: Client
 ) -> None:
     private = make_queue(server, alice.person, private=True)
-    await order(alice, private, "a secret")
-    await work(alice, private)
-    await given(alice)
+    await hand(alice, alice, private, "a secret")
     absent = new()
     for (event, hidden), (_, missing) in zip(every_event(private), every_event(absent), strict=True):
         answer = await refusal(charlie, event, hidden)
@@ -342,7 +321,7 @@ async def test_there_is_nothing_to_revive_where_there_is_no_order(alice: Client,
 
 
 async def test_nobody_comes_in_without_signing_in(connect: Connect) -> None:
-    nobody = await connect("alice", by=None, namespace="orders")
+    nobody = await connect("alice", by=None)
     assert (await nobody.expect_error())["code"] == "unauthenticated"
     assert await nobody.closed() == 4501
 

@@ -13,7 +13,7 @@ from tests.support import Client
 from tests.support.client import Packet
 
 from .conftest import OpenAt, Pair
-from .queues import ban, done, fail, given, make_queue, order, watch, work
+from .queues import ban, done, fail, given, hand, make_queue, order, orders, watch, work
 
 
 @pytest.fixture
@@ -55,9 +55,7 @@ async def test_what_one_process_puts_back_another_gives_out(
     clients: tuple[Client, Client], queue: str
 ) -> None:
     alice, bob = clients
-    await order(alice, queue)
-    await work(alice, queue)
-    lost = await given(alice)
+    lost = await hand(alice, alice, queue)
     await work(bob, queue)
     await alice.drop()
     found = await given(bob)
@@ -81,8 +79,7 @@ async def test_an_ordered_queue_has_one_order_in_flight_in_all_processes(
     workers = {alice.id: alice, bob.id: bob}
     for worker in workers.values():
         await work(worker, queue, 10)
-    for number in range(6):
-        await order(alice, queue, number)
+    await orders(alice, queue, 6)
     for number in range(6):
         leased = await one_leased(alice, queue)
         worker = workers[leased["worker"]["id"]]
@@ -109,8 +106,7 @@ async def test_watchers_in_another_process_hear_everything_in_order(
 async def test_without_a_hint_watchers_hear_of_new_orders(clients: tuple[Client, Client], queue: str) -> None:
     alice, bob = clients
     await watch(bob, queue)
-    for number in range(3):
-        await order(alice, queue, number)
+    await orders(alice, queue, 3)
     assert [(await bob.expect("order:created"))["data"]["item"] for _ in range(3)] == [0, 1, 2]
 
 
@@ -118,9 +114,7 @@ async def test_a_ban_ends_work_in_every_process(
     pair: Pair, clients: tuple[Client, Client], queue: str
 ) -> None:
     alice, bob = clients
-    await order(alice, queue)
-    await work(bob, queue)
-    mine = await given(bob)
+    mine = await hand(alice, bob, queue)
     pair[0].django(ban, queue, bob.id)
     await bob.expect_error("banned")
     await work(alice, queue)

@@ -23,36 +23,21 @@ from .queues import (
     done,
     fail,
     given,
+    hand,
     lease,
     make_queue,
     only,
     order,
+    orders,
     refusal,
+    rest,
     watch,
     work,
 )
 
 STALE = {"code": "stale_lease", "temporary": False}
 
-
-@pytest.fixture
-async def alice(connect: Connect) -> Client:
-    return await connect("alice", namespace="orders")
-
-
-@pytest.fixture
-async def bob(connect: Connect) -> Client:
-    return await connect("bob", namespace="orders")
-
-
-@pytest.fixture
-async def charlie(connect: Connect) -> Client:
-    return await connect("charlie", namespace="orders")
-
-
-@pytest.fixture
-def queue(server: Server, alice: Client) -> str:
-    return make_queue(server, alice.person)
+pytestmark = pytest.mark.namespace("orders")
 
 
 @pytest.fixture
@@ -79,7 +64,7 @@ async def test_an_order_goes_to_a_worker_who_does_it(alice: Client, bob: Client,
 
 
 async def test_what_waited_goes_to_who_comes_to_work(alice: Client, bob: Client, queue: str) -> None:
-    seqs = [await order(alice, queue, number) for number in range(3)]
+    seqs = await orders(alice, queue, 3)
     await work(bob, queue, 5)
     assert [(await given(bob))["seq"] for _ in range(3)] == seqs
 
@@ -87,16 +72,13 @@ async def test_what_waited_goes_to_who_comes_to_work(alice: Client, bob: Client,
 async def test_orders_come_after_the_answer_to_the_one_who_works(
     alice: Client, bob: Client, queue: str
 ) -> None:
-    await order(alice, queue)
-    await work(bob, queue)
-    await given(bob)
+    await hand(alice, bob, queue)
     kinds = ["ack" if "ack" in packet else packet["event"] for packet in bob.packets[1:]]
     assert kinds == ["ack", "order"]
 
 
 async def test_a_worker_has_no_more_than_max_in_flight(alice: Client, bob: Client, queue: str) -> None:
-    for number in range(5):
-        await order(alice, queue, number)
+    await orders(alice, queue, 5)
     await work(bob, queue, 2)
     first = await given(bob)
     await given(bob)
@@ -109,8 +91,7 @@ async def test_a_worker_has_no_more_than_max_in_flight(alice: Client, bob: Clien
 async def test_who_comes_again_changes_max_in_flight_and_keeps_what_is_in_hand(
     alice: Client, bob: Client, queue: str
 ) -> None:
-    for number in range(3):
-        await order(alice, queue, number)
+    await orders(alice, queue, 3)
     await work(bob, queue)
     first = await given(bob)
     leased = await work(bob, queue, 3)
@@ -119,11 +100,10 @@ async def test_who_comes_again_changes_max_in_flight_and_keeps_what_is_in_hand(
 
 
 async def test_after_a_rest_nothing_more_comes(alice: Client, bob: Client, queue: str) -> None:
-    for number in range(2):
-        await order(alice, queue, number)
+    await orders(alice, queue, 2)
     await work(bob, queue)
     first = await given(bob)
-    await bob.call("order:rest", {"queue": queue})
+    await rest(bob, queue)
     await done(bob, first)
     assert await counts(alice, queue) == {"queued": 1, "leased": 0, "done": 1, "dead": 0}
     await work(bob, queue)
@@ -131,9 +111,7 @@ async def test_after_a_rest_nothing_more_comes(alice: Client, bob: Client, queue
 
 
 async def test_done_is_answered_again_with_the_same_token(bob: Client, queue: str) -> None:
-    await order(bob, queue)
-    await work(bob, queue)
-    mine = await given(bob)
+    mine = await hand(bob, bob, queue)
     assert [await done(bob, mine), await done(bob, mine), await done(bob, mine)] == [False, True, True]
 
 
@@ -142,9 +120,7 @@ async def test_done_is_answered_again_with_the_same_token(bob: Client, queue: st
 async def test_a_foreign_or_made_up_token_is_stale(
     alice: Client, bob: Client, charlie: Client, queue: str, event: str
 ) -> None:
-    await order(alice, queue)
-    await work(bob, queue)
-    mine = await given(bob)
+    mine = await hand(alice, bob, queue)
     more = {"reason": "x"} if event == "order:fail" else {}
     for thief, token in ((charlie, mine["token"]), (bob, "0" * 32), (bob, ""), (charlie, "é\u2028")):
         error = await refusal(thief, event, {**lease(mine, **more), "token": token})
@@ -156,8 +132,7 @@ async def test_a_foreign_or_made_up_token_is_stale(
 
 
 async def test_many_are_done_in_one_go(alice: Client, bob: Client, queue: str) -> None:
-    for number in range(100):
-        await order(alice, queue, number)
+    await orders(alice, queue, 100)
     await work(bob, queue, 100)
     mine = [await given(bob) for _ in range(100)]
     answers = [await bob.submit("order:done", lease(each)) for each in mine]
@@ -166,9 +141,7 @@ async def test_many_are_done_in_one_go(alice: Client, bob: Client, queue: str) -
 
 
 async def test_a_result_over_32_kib_is_too_large(bob: Client, queue: str) -> None:
-    await order(bob, queue)
-    await work(bob, queue)
-    mine = await given(bob)
+    mine = await hand(bob, bob, queue)
     error = await refusal(bob, "order:done", lease(mine, result="x" * 32 * 1024))
     assert (error["code"], error["field"]) == ("too_large", "result")
     assert await done(bob, mine) is False
@@ -220,8 +193,7 @@ async def test_an_ordered_queue_has_one_order_in_flight(
 ) -> None:
     for worker in (bob, charlie):
         await work(worker, ordered, 10)
-    for number in range(6):
-        await order(alice, ordered, number)
+    await orders(alice, ordered, 6)
     for number in range(6):
         worker = (bob, charlie)[number % 2]
         mine = await given(worker)
@@ -233,8 +205,7 @@ async def test_an_ordered_queue_has_one_order_in_flight(
 async def test_in_an_ordered_queue_a_failed_order_stays_first_and_the_queue_waits(
     alice: Client, bob: Client, ordered: str
 ) -> None:
-    for number in range(2):
-        await order(alice, ordered, number)
+    await orders(alice, ordered, 2)
     await work(bob, ordered, 10)
     began = time.monotonic()
     assert await fail(bob, await given(bob), delay=0.7) == {"state": "queued", "attempts": 1}
@@ -268,10 +239,8 @@ async def test_a_failed_order_comes_again_until_its_attempts_are_used_up(
 
 
 async def test_a_fail_is_answered_again_and_counted_once(alice: Client, bob: Client, queue: str) -> None:
-    await order(alice, queue)
-    await work(bob, queue)
-    mine = await given(bob)
-    await bob.call("order:rest", {"queue": queue})
+    mine = await hand(alice, bob, queue)
+    await rest(bob, queue)
     first = await fail(bob, mine)
     assert await fail(bob, mine) == first == {"state": "queued", "attempts": 1}
     assert (await refusal(bob, "order:done", lease(mine)))["code"] == "stale_lease"
@@ -281,8 +250,7 @@ async def test_a_fail_is_answered_again_and_counted_once(alice: Client, bob: Cli
 async def test_a_failed_order_holds_back_no_other_in_an_unordered_queue(
     alice: Client, bob: Client, queue: str
 ) -> None:
-    for number in range(2):
-        await order(alice, queue, number)
+    await orders(alice, queue, 2)
     await work(bob, queue)
     await fail(bob, await given(bob), delay=0.5)
     second = await given(bob)
@@ -296,8 +264,7 @@ async def test_a_revived_order_begins_anew_at_its_old_place(
     server: Server, alice: Client, bob: Client
 ) -> None:
     queue = make_queue(server, alice.person, ordering="ordered", max_attempts=1)
-    for number in range(2):
-        await order(alice, queue, number)
+    await orders(alice, queue, 2)
     await work(bob, queue)
     dead = await given(bob)
     await fail(bob, dead)
@@ -325,10 +292,8 @@ async def test_what_is_not_done_in_time_goes_to_another(
     alice: Client, bob: Client, charlie: Client, brief: str
 ) -> None:
     await watch(alice, brief)
-    await order(alice, brief)
-    await work(bob, brief)
-    lost = await given(bob)
-    await bob.call("order:rest", {"queue": brief})
+    lost = await hand(alice, bob, brief)
+    await rest(bob, brief)
     await work(charlie, brief)
     found = await given(charlie)
     assert (found["seq"], found["attempts"]) == (lost["seq"], 2) and found["token"] != lost["token"]
@@ -339,28 +304,22 @@ async def test_what_is_not_done_in_time_goes_to_another(
 
 async def test_done_counts_after_a_mere_lapse(alice: Client, bob: Client, brief: str) -> None:
     await watch(alice, brief)
-    await order(alice, brief)
-    await work(bob, brief)
-    mine = await given(bob)
-    await bob.call("order:rest", {"queue": brief})
+    mine = await hand(alice, bob, brief)
+    await rest(bob, brief)
     await alice.expect("order:failed")
     assert await done(bob, mine) is False
     assert (await only(alice, brief))["state"] == "done"
 
 
 async def test_a_lapse_frees_the_worker_for_the_next_order(alice: Client, bob: Client, brief: str) -> None:
-    await order(alice, brief)
-    await work(bob, brief)
-    first = await given(bob)
+    first = await hand(alice, bob, brief)
     assert (await given(bob))["attempts"] == first["attempts"] + 1
 
 
 async def test_an_extended_lease_does_not_lapse(
     alice: Client, bob: Client, charlie: Client, brief: str
 ) -> None:
-    await order(alice, brief)
-    await work(bob, brief)
-    mine = await given(bob)
+    mine = await hand(alice, bob, brief)
     await work(charlie, brief)
     until, began = mine["lease_until"], time.monotonic()
     while time.monotonic() - began < 2.5:  # well past the lease's end
@@ -375,10 +334,8 @@ async def test_an_extended_lease_does_not_lapse(
 async def test_who_extends_from_another_socket_has_the_order_there(
     alice: Client, bob: Client, connect: Connect, queue: str
 ) -> None:
-    await order(alice, queue)
-    await work(bob, queue)
-    mine = await given(bob)
-    other = await connect(bob, namespace="orders")
+    mine = await hand(alice, bob, queue)
+    other = await connect(bob)
     await other.call("order:extend", lease(mine))
     await bob.close()
     # The old socket's end puts nothing back: the new one has it.
@@ -395,9 +352,7 @@ async def test_the_orders_of_a_socket_that_closes_go_to_others_at_once(
     alice: Client, bob: Client, charlie: Client, queue: str
 ) -> None:
     await watch(alice, queue)
-    await order(alice, queue)
-    await work(bob, queue)
-    lost = await given(bob)
+    lost = await hand(alice, bob, queue)
     await work(charlie, queue)
     await bob.drop()
     found = await given(charlie)
@@ -409,12 +364,10 @@ async def test_the_token_of_a_lost_socket_counts_until_another_has_the_order(
     alice: Client, bob: Client, connect: Connect, queue: str
 ) -> None:
     await watch(alice, queue)
-    await order(alice, queue)
-    await work(bob, queue)
-    mine = await given(bob)
+    mine = await hand(alice, bob, queue)
     await bob.drop()
     await alice.expect("order:failed")
-    back = await connect(bob, namespace="orders")
+    back = await connect(bob)
     assert await done(back, mine) is False
 
 
@@ -423,8 +376,7 @@ async def test_what_a_socket_did_before_it_closed_is_done(
     alice: Client, bob: Client, charlie: Client, queue: str
 ) -> None:
     await watch(alice, queue)
-    for number in range(50):
-        await order(alice, queue, number)
+    await orders(alice, queue, 50)
     await work(bob, queue, 50)
     mine = [await given(bob) for _ in range(50)]
     await work(charlie, queue, 50)
@@ -440,10 +392,8 @@ async def test_what_a_socket_did_before_it_closed_is_done(
 async def test_another_socket_of_the_person_does_not_take_over_what_a_living_one_has(
     alice: Client, bob: Client, connect: Connect, queue: str
 ) -> None:
-    await order(alice, queue)
-    await work(bob, queue)
-    mine = await given(bob)
-    other = await connect(bob, namespace="orders")
+    mine = await hand(alice, bob, queue)
+    other = await connect(bob)
     assert await work(other, queue) == []
     assert await done(bob, mine) is False
 
@@ -518,9 +468,7 @@ async def test_a_worker_who_is_banned_gets_nothing_more_and_what_they_had_goes_t
     server: Server, alice: Client, bob: Client, charlie: Client, queue: str
 ) -> None:
     await watch(bob, queue)
-    await order(alice, queue, "first")
-    await work(bob, queue)
-    mine = await given(bob)
+    mine = await hand(alice, bob, queue, "first")
     await work(charlie, queue)
     server.django(ban, queue, bob.id, "spam")
     assert (await bob.expect_error("banned"))["queue"] == queue
@@ -536,9 +484,7 @@ async def test_a_worker_who_is_banned_gets_nothing_more_and_what_they_had_goes_t
 async def test_the_orders_of_an_account_that_is_switched_off_go_to_others(
     server: Server, alice: Client, bob: Client, charlie: Client, queue: str
 ) -> None:
-    await order(alice, queue)
-    await work(bob, queue)
-    mine = await given(bob)
+    mine = await hand(alice, bob, queue)
     await work(charlie, queue)
 
     def switch_off() -> None:
