@@ -38,6 +38,11 @@ def me(socket: Socket) -> int:
     return socket.user.id
 
 
+def check_may_create(socket: Socket, what: str) -> None:
+    if not (settings.ROOM_CREATION or (socket.user and socket.user.staff)):
+        raise EventError("forbidden", f"{what} are made by the staff here")
+
+
 def check_emoji(field: str, emoji: str) -> None:
     if not is_emoji(emoji):
         raise EventError("bad_data", f"`{field}` must be one emoji", field=field)
@@ -178,8 +183,7 @@ class Chat(Namespace):
         max_deliver: int = 5,
     ) -> Data:
         """A new room of one's own, as `rooms` lists it. `conflict` where the name is taken."""
-        if not (settings.ROOM_CREATION or (socket.user and socket.user.staff)):
-            raise EventError("forbidden", "rooms are made by the staff here")
+        check_may_create(socket, "rooms")
         make = partial(
             rooms.create,
             name=name,

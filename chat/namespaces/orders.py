@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any, Literal
 
-from django.conf import settings
 from msgspec import Meta
 
 from chat.delivery import leases, pools
@@ -18,7 +17,7 @@ from chat.namespace import Check, ClientId, Limit, Namespace, Seq, Slug, Socket,
 from chat.services import queues
 from chat.services.paging import fitting
 
-from .chat import Data, Ordering, me
+from .chat import Data, Ordering, check_may_create, me
 
 State = Literal["queued", "leased", "done", "dead", "buried"]
 InFlight = Annotated[int, Meta(ge=1, le=100, description="an integer from 1 to 100")]
@@ -56,8 +55,7 @@ class Orders(Namespace):
         max_attempts: int = 5,
     ) -> Data:
         """A new queue of one's own, as `queues` lists it. `conflict` where the name is taken."""
-        if not (settings.ROOM_CREATION or (socket.user and socket.user.staff)):
-            raise EventError("forbidden", "queues are made by the staff here")
+        check_may_create(socket, "queues")
         make = partial(
             queues.create,
             name=name,
