@@ -131,11 +131,12 @@ class Hub:
         await self._within(DRAIN, self.flush())
 
     async def stop(self) -> None:
-        """Send everyone away to come back (4001)."""
+        """Send everyone away to come back (4001). Before that the process is known to be dead, so
+        that a worker who is quick finds elsewhere what they had in hand here."""
+        await self._within(2.0, self.processes.stop())
         for socket in list(self.sockets):
             socket.close(Close.GOING_AWAY, EventError("unavailable", GOODBYE))
         await self._within(2.0, asyncio.gather(*(socket.outbox.idle() for socket in list(self.sockets))))
-        await self._within(2.0, self.processes.stop())
         await self.hints.stop()
         for task in list(self._tasks):
             task.cancel()

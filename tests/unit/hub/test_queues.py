@@ -14,6 +14,7 @@ from chat.delivery.entries import Person
 from chat.delivery.leases import Act, Done, Fail, Leased, Order, Settled, Want
 from chat.errors import EventError
 from chat.hub import queues as queues_of_hub
+from chat.services import presence
 
 from .world import AT, ROOM, Tab, World, in_a_world
 
@@ -187,3 +188,14 @@ async def test_what_a_refused_socket_still_had_goes_back_when_it_is_lost(
     world.hub.queues.farewell(bob.socket)
     await asyncio.sleep(0.1)
     assert orders.lost == [f"{world.hub.process}/{bob.socket.id}"]
+
+
+@in_a_queue
+async def test_a_process_that_stops_is_dead_before_its_workers_come_back_elsewhere(
+    world: World, orders: Orders, bob: Tab
+) -> None:
+    closed: list[bool] = []
+    world.db.answers[presence.end] = lambda _: closed.append(bob.closed)
+    await world.hub.stop()
+    assert closed == [False]
+    assert bob.closed
