@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from django.db import InterfaceError, OperationalError
+
 from chat.errors import EventError
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ async def audit(socket: Socket, event: Event, next: Next) -> Any:
         return answer
     except EventError as refusal:
         outcome = refusal.code
+        raise
+    except (OperationalError, InterfaceError):
+        outcome = "unavailable"  # as the client is told
         raise
     finally:
         socket.namespace.hub.activity.note("an event", socket=socket, event=event.name[:64], outcome=outcome)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.test import override_settings
 from msgspec import structs
 
@@ -262,19 +263,24 @@ class TestAudit:
         async def refuse(socket: Socket, event: Event, next: Next) -> Any:
             if event.data == {"body": "no"}:
                 raise EventError("forbidden", "no")
+            if event.data == {"body": "away"}:
+                raise OperationalError("the database is away")
             return await next(socket, event)
 
         socket = echo_through(audit, refuse)
         with caplog.at_level(logging.INFO, "chat.events"):
             await socket.call("echo", {"body": "hi"})
             await socket.call("echo", {"body": "no"})
+            told = await socket.call("echo", {"body": "away"})
             await socket.call("fail")
             await socket.call("unheard of")
         lines = [record.__dict__["fields"] for record in caplog.records if record.name == "chat.events"]
         assert [(line["event"], line["outcome"]) for line in lines] == [
             ("echo", "ok"),
             ("echo", "forbidden"),
+            ("echo", "unavailable"),
             ("fail", "internal"),
             ("unheard of", "unknown_event"),
         ]
+        assert told["code"] == "unavailable"
         assert lines[0]["user"] == "alice" and lines[0]["sid"] == socket.socket.id
