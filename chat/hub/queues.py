@@ -20,6 +20,7 @@ from ..delivery.leases import Done, Extend, Fail, Leased, Order, Settled
 from ..errors import Close, EventError
 from ..models import Room as RoomRow
 from ..services import presence, queues
+from .addresses import Address, user_room
 from .queue import News, Queue, Worker, holder_of, publish_news
 from .turns import Turns
 
@@ -161,10 +162,10 @@ class Queues:
             self.turns.give_back(worker, seq, held.token, reason)
 
     def _heir(self, worker: Worker) -> Heir:
-        sockets = self._hub.sockets_of([worker.socket.user.id])
-        process = self._hub.process
+        user_id, process = worker.socket.user.id, self._hub.process
+        sockets = self._hub.addresses.reached(Address(worker.queue.namespace, (user_room(user_id),)))
         living = frozenset(f"{process}/{socket.id}" for socket in sockets)
-        return Heir(worker.queue.id, worker.socket.user.id, worker.holder, process, living)
+        return Heir(worker.queue.id, user_id, worker.holder, process, living)
 
     async def reseat(self, queue: Queue) -> None:
         """Whoever may not see the queue any more gets nothing more of it."""

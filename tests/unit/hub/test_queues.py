@@ -199,3 +199,23 @@ async def test_a_process_that_stops_is_dead_before_its_workers_come_back_elsewhe
     await world.hub.stop()
     assert closed == [False]
     assert bob.closed
+
+
+@in_a_queue
+async def test_who_comes_to_work_takes_nothing_from_their_other_sockets_and_looks_at_nobody_elses(
+    world: World, orders: Orders, bob: Tab
+) -> None:
+    heirs: list[Any] = []
+
+    def adopt(some: list[Any]) -> list[list[Leased]]:
+        heirs.extend(some)
+        return [[] for _ in some]
+
+    world.db.answers[queues_of_hub._adopt_all] = adopt
+    mine = [bob, world.tab(1)]
+    for _ in range(3):
+        world.tab(2)
+    vars(world.hub)["sockets_of"] = None  # which looks at all
+    await work(bob)
+    (heir,) = heirs
+    assert heir.living == {f"{world.hub.process}/{tab.socket.id}" for tab in mine}
