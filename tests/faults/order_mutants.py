@@ -37,7 +37,7 @@ def break_lease() -> None:
     def next_orders(cursor: Any, queue_id: int, at: Any, most: int) -> Any:
         free = "(state = 'queued' AND visible_at <= %s OR state = 'leased' AND attempts = 1)"
         condition = f"room_id = %s AND {free} ORDER BY seq LIMIT %s"
-        return leases._locked(cursor, condition, queue_id, leases.stored(at), most)
+        return leases.locked(cursor, condition, queue_id, leases.stored(at), most)
 
     leases._next = next_orders
 

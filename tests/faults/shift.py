@@ -41,6 +41,7 @@ class Shift:
         workers: int = 4,
         max_in_flight: int = 10,
         lease_seconds: float = 2.0,
+        late: float = 1.5,
         max_attempts: int = 5,
         patience: float = 60.0,
     ) -> None:
@@ -51,7 +52,7 @@ class Shift:
         self.patience = patience
         self.seconds = 0.0
         self._file = directory / "history.jsonl"
-        self._max_in_flight, self._lease_seconds = max_in_flight, lease_seconds
+        self._max_in_flight, self._lease_seconds, self._late = max_in_flight, lease_seconds, late
         people = server.people(workers, "worker")
         ordering = "ordered" if ordered else "unordered"
         policy = {"lease_seconds": lease_seconds, "max_attempts": max_attempts, "ordering": ordering}
@@ -136,7 +137,7 @@ class Shift:
     def _hire(self, person: Person) -> tuple[str, subprocess.Popen[bytes]]:
         settings = Settings(
             fresh(person.name), self.server.ws, person.token, self.queue, str(self._file),
-            self._max_in_flight, self._lease_seconds, self.chance.getrandbits(32),
+            self._max_in_flight, self._lease_seconds, self._late, self.chance.getrandbits(32),
         )  # fmt: skip
         command = [*with_parent(), sys.executable, "-m", "tests.faults.worker", json.dumps(vars(settings))]
         return settings.name, subprocess.Popen(command, cwd=ROOT, env=self.server.environment)

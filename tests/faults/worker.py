@@ -31,6 +31,7 @@ class Settings:
     history: str
     max_in_flight: int
     lease_seconds: float
+    late: float  # seconds after its lease with which a `slow` order is done
     seed: int
 
 
@@ -82,7 +83,7 @@ class Worker:
         kind, first = order["item"]["kind"], order["attempts"] == 1
         await asyncio.sleep(self.chance.uniform(0, 0.01))
         if kind == "slow" and first:
-            await asyncio.sleep(self.settings.lease_seconds + 1.5)  # until the server has noticed
+            await asyncio.sleep(self.settings.lease_seconds + self.settings.late)
         if kind == "long" and not await self._extend(order):
             return
         if kind == "hopeless" or (kind == "flaky" and first):

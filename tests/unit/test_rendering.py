@@ -222,12 +222,13 @@ PIECES = [
 @pytest.mark.parametrize("shape", [full, dearest])
 def test_no_body_takes_long_to_render(shape: Callable[[str], str]) -> None:
     # Measured on a busy core: 0.16 s for the worst of these ("-["), 1 ms for 16 KiB of words.
-    # Without the bounds it was 0.3 s ("_>[") and 2.2 s ("http://[").
+    # Without the bounds it was 0.3 s ("_>[") and 2.2 s ("http://["). A core that is shared counts
+    # several times as much for the same work.
     for piece in PIECES:
         began = time.process_time()
         render(shape(piece))
         took = time.process_time() - began
-        assert took < 0.5, (piece, took)
+        assert took < 1.5, (piece, took)
 
 
 def test_deep_nesting_ends_early() -> None:
