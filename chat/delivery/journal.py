@@ -37,8 +37,9 @@ TRIES = 3
 #: How long the writer waits for one room that another process holds, on PostgreSQL.
 LOCK_TIMEOUT_MS = 100
 #: How long a transaction of someone else's may wait for a lock in the writer's thread, where
-#: all messages of this process wait with it.
-JOB_LOCK_TIMEOUT_MS = 1000
+#: all messages of this process wait with it. Longer than PostgreSQL looks for a deadlock (1 s by
+#: default), since that is worth another try.
+JOB_LOCK_TIMEOUT_MS = 1500
 LOCK_TIMED_OUT = "55P03"
 #: How long a thread keeps the interpreter when another wants it. The default, 5 ms, is what
 #: the writer would wait at each step while the event loop is busy.

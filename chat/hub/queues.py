@@ -259,9 +259,14 @@ def _look(namespace: str, slug: str, user: int) -> RoomRow | EventError:
 def _adopt_all(heirs: list[Heir]) -> list[list[Leased]]:
     with transaction.atomic():
         processes = presence.alive()
-        return [
-            leases.adopt(each.queue_id, each.user, each.holder, each.is_alive(processes)) for each in heirs
-        ]
+        # In the order in which everyone locks leases.
+        by_queue = sorted(range(len(heirs)), key=lambda place: heirs[place].queue_id)
+        adopted = {place: _adopt(heirs[place], processes) for place in by_queue}
+    return [adopted[place] for place in range(len(heirs))]
+
+
+def _adopt(heir: Heir, processes: set[str]) -> list[Leased]:
+    return leases.adopt(heir.queue_id, heir.user, heir.holder, heir.is_alive(processes))
 
 
 def _put_back_all(holders: list[str]) -> list[list[Order]]:

@@ -111,6 +111,8 @@ class Admin(Namespace):
         """The person becomes `deleted-ID`; with `erase` their messages go as well. Asked again,
         what an outage left of those goes."""
         person = await pools.write(partial(moderation.anonymise, erased=erase), me(socket), user)
+        while await pools.write(moderation.leave_slice, person.pk):
+            pass
         place = (0, 0) if erase else None
         while place is not None:
             place = await pools.write(moderation.erase_slice, person.pk, place)

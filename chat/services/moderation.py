@@ -34,6 +34,8 @@ LONGEST = 100 * 365 * 24 * 3600.0  #: seconds of a ban or a mute; without any th
 FOR_GOOD = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)  #: of a mute, whose column knows no other way
 #: Messages erased in one transaction: nobody else's write waits for more than about 50 ms.
 SLICE = 200
+#: Memberships ended in one.
+ROOMS = 5
 
 
 # People
@@ -166,6 +168,8 @@ def delete_person(by: int, user: int | str, *, erase: bool = False) -> User:
     others wrote: a mention, a notice of the old name.
     """
     person = anonymise(by, user, erased=erase)
+    while leave_slice(person.pk):
+        pass
     place = (0, 0) if erase else None
     while place is not None:
         place = erase_slice(person.pk, place)
@@ -173,19 +177,26 @@ def delete_person(by: int, user: int | str, *, erase: bool = False) -> User:
 
 
 def anonymise(by: int, user: int | str, *, erased: bool = False) -> User:
+    """Their access and their name come to an end at once, their memberships by `leave_slice`."""
     with _act(by) as staff:
         person = _target(staff, user)
         check_not_last(person)
-        memberships = _lock_memberships(person)
-        presence.forget(person)
         _end_access(person)
         _forget_name(person)
-        for membership in memberships:
-            left = f"{person.username} left the site."
-            rooms.end_membership(membership.room, membership, "quit", left)
         door.control("forget")
         _record(staff, "a user was deleted", person, flag=DELETION, erased=erased or None)
     return person
+
+
+def leave_slice(user: int) -> bool:
+    """End some of the memberships of a person who is gone, in a transaction of its own. True where
+    there may be more."""
+    with door.controlled():
+        memberships = _lock_memberships(user)
+        for membership in memberships:
+            left = f"{membership.user.username} left the site."
+            rooms.end_membership(membership.room, membership, "quit", left)
+    return len(memberships) == ROOMS
 
 
 def erase_slice(user: int, place: tuple[int, int]) -> tuple[int, int] | None:
@@ -204,15 +215,16 @@ def erase_slice(user: int, place: tuple[int, int]) -> tuple[int, int] | None:
     return (room.pk, some[-1]) if some else (room.pk + 1, 0)
 
 
-def _lock_memberships(person: User) -> list[Membership]:
-    """Rooms and then memberships by id, as everyone locks them. Each has its room."""
-    mine = Room.objects.filter(memberships__user=person)
-    locked = Room.objects.select_for_update(no_key=True).filter(pk__in=mine.values("pk")).order_by("pk")
+def _lock_memberships(user: int) -> list[Membership]:
+    """Some of them: rooms and then memberships by id, as everyone locks them. Each has its room."""
+    mine = Room.objects.filter(memberships__user=user).order_by("pk").values_list("pk", flat=True)
+    some = list(mine[:ROOMS])
+    locked = Room.objects.select_for_update(no_key=True).filter(pk__in=some).order_by("pk")
     by_id = {room.pk: room for room in locked}
-    rows = Membership.objects.select_for_update().filter(user=person, room__in=by_id).order_by("pk")
-    memberships = list(rows)
+    rows = Membership.objects.select_for_update(of=("self",)).filter(user=user, room__in=by_id)
+    memberships = list(rows.select_related("user").order_by("pk"))
     for membership in memberships:
-        membership.room, membership.user = by_id[membership.room_id], person
+        membership.room = by_id[membership.room_id]
     return memberships
 
 

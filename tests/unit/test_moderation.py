@@ -175,6 +175,19 @@ def alice_joined(alice: User, room: Room) -> User:
     return alice
 
 
+def test_who_is_deleted_leaves_every_room_some_at_a_time(
+    alice: User, bob: User, room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(moderation, "ROOMS", 2)
+    more = [rooms.create("chat", bob.pk, f"room{number}") for number in range(4)]
+    moderation.anonymise(alice.pk, bob.pk)
+    assert [moderation.leave_slice(bob.pk) for _ in range(3)] == [True, True, False]
+    assert not Membership.objects.filter(user=bob).exists()
+    for each in (room, *more):
+        notice = Message.objects.filter(room=each, kind="notice").latest("seq")
+        assert f"deleted-{bob.pk} left the site." in notice.extra
+
+
 def test_the_name_of_nobody_may_be_taken(alice: User, bob: User) -> None:
     User.objects.create(username=f"deleted-{bob.pk}")
     person = moderation.delete_person(alice.pk, bob.pk)

@@ -74,7 +74,7 @@ def test_what_moderators_and_members_do_at_once_does_not_deadlock(
         lambda room, who: moderation.kick(boss.pk, who.pk, room.slug),
         lambda room, who: moderation.mute(boss.pk, who.pk, room.slug, seconds=0.001),
         lambda room, who: moderation.delete_message(boss.pk, room.slug, now(room).head),
-        lambda room, who: moderation.anonymise(boss.pk, charlie.pk),
+        lambda room, who: moderation.delete_person(boss.pk, charlie.pk),
     ]
     with others(2) as threads:
         for done in [threads.submit(something, seed) for seed in range(4)]:
