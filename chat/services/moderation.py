@@ -2,7 +2,8 @@
 
 Each act is one transaction: its effect, the notice of it in a room's log where members should
 see it, the word to every process that makes it live, a line for the event log and Django's
-LogEntry of who did what, to whom and why. `by` is the id of one of the staff, or the system's.
+LogEntry of who did what, to whom and why. (What a deleted person leaves, and what they wrote, goes
+in slices after it.) `by` is the id of one of the staff, or the system's.
 """
 
 from __future__ import annotations
