@@ -1,7 +1,8 @@
 """Retention: what may leave a log, from the bottom only, and nothing unseen.
 
 A trimmed entry stays as a row without its body, so that its `client_id` still finds its first
-answer; `first` says where the log begins for readers.
+answer; `first` says where the log begins for readers. (Of the control log, which nobody retries
+into and which never ends, nothing stays.)
 """
 
 from __future__ import annotations
@@ -114,7 +115,10 @@ def _expire(room: Room, upto: int) -> None:
 
 def _empty(room: Room, upto: int) -> None:
     gone = Message.objects.filter(room=room, seq__gte=room.first, seq__lte=upto)
-    gone.update(body="", html="", extra="", deleted="")
+    if room.kind == Room.Kind.CONTROL:
+        gone.delete()
+    else:
+        gone.update(body="", html="", extra="", deleted="")
     Mention.objects.filter(room=room, seq__lte=upto).delete()
     _run(f"UPDATE {Room._meta.db_table} SET first = %s WHERE id = %s", upto + 1, room.pk)
 

@@ -254,4 +254,5 @@ def test_the_control_log_does_not_grow_for_ever() -> None:
     assert room.pk in retention.due()
     assert trim(room) == 1
     assert trim(room, datetime.now(UTC) + 2 * HOUR) == 4
+    assert not Message.objects.filter(room=room).exists()
     assert codes(send(draft(room, None, kind="control", extra={"act": "recheck", "users": []}))) == ["ok"]
