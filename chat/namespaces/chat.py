@@ -25,6 +25,7 @@ from chat.namespace import (
     after_answer,
     on,
     register,
+    user_room,
 )
 from chat.services import history, listing, rendering, rooms
 
@@ -194,7 +195,7 @@ class Chat(Namespace):
             max_deliver=max_deliver,
         )
         made = await pools.write(make, self.path, me(socket), room)
-        self.hub.emit(self.path, "room:added", {"room": room}, user=me(socket), except_=socket.id)
+        await socket.to(user_room(me(socket))).emit("room:added", {"room": room})
         return await pools.read(listing.describe, made.pk, me(socket))
 
     @on("room:update")
