@@ -70,7 +70,7 @@ _NAME = get_user_model().USERNAME_FIELD
 #: Leases changed in one transaction: nobody else's write waits for more than about 50 ms.
 SLICE = 500
 LAPSED = "the lease lapsed"
-LOST = "the worker's socket was lost"
+LOST = "the worker was lost"
 
 _LARGEST_SEQ = 2**63 - 1
 

@@ -23,7 +23,7 @@ from ..errors import Close, EventError
 from ..services import people, rooms
 from . import hints
 from .activity import Activity
-from .addresses import Address, Addresses, names, user_room
+from .addresses import Address, Addresses
 from .control import Control
 from .events import Events
 from .member import Member
@@ -156,16 +156,17 @@ class Hub:
         if not task.cancelled() and (failure := task.exception()) is not None:
             logger.error("a task of the hub failed", exc_info=failure)
 
-    def insist(self, look: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """A loss of rights is acted on, if the database can't be read now then as soon as it can."""
-        self.spawn(self._insist(look))
+    def insist(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """For what must come to pass, such as acting on a loss of rights: if the database can't be
+        reached now, then as soon as it can."""
+        self.spawn(self._insist(work))
 
-    async def _insist(self, look: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    async def _insist(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         while True:
             try:
-                return await look()
+                return await work()
             except Exception as failure:
-                logger.warning("rights can't be read now, they are tried again: %s", failure)
+                logger.warning("%s failed, it is tried again: %s", _name(work), failure)
                 await asyncio.sleep(POLL)
 
     async def _within(self, seconds: float, work: Any) -> None:
@@ -479,22 +480,6 @@ class Hub:
 
     # -- Events without history
 
-    def emit(
-        self,
-        namespace: str,
-        event: str,
-        data: Any,
-        *,
-        to: str | Iterable[str] | None = None,
-        except_: str | Iterable[str] = (),
-        user: int | None = None,
-    ) -> None:
-        """To the sockets of a room or a person, or of the whole namespace, in every process."""
-        if user is not None:
-            to = user_room(user)
-        address = Address(namespace, None if to is None else names(to), names(except_))
-        self.events.emit(address, event, data)
-
     def listeners(self, namespace: str, slug: str) -> Iterable[Any]:
         """The sockets with a place in this room's log."""
         room = self._by_key.get((namespace, slug))
@@ -504,7 +489,7 @@ class Hub:
         if self._position(socket, slug).room.may_say_typing(socket.user.id):
             user = {"id": socket.user.id, "name": socket.user.name}
             data = {"room": slug, "user": user}
-            self.emit(socket.namespace_path, "typing", data, to=slug, except_=socket.id)
+            self.events.emit(Address(socket.namespace_path, (slug,), (socket.id,)), "typing", data)
 
     # -- Rights
 
@@ -553,6 +538,11 @@ class Hub:
         for member, why in lost:
             if room.members.get(member.user) is member:  # and did not come back meanwhile
                 room.expel(member.user, "banned" if why is not None and why.code == "banned" else "kicked")
+
+
+def _name(work: Callable[..., Any]) -> str:
+    function: Any = work.func if isinstance(work, partial) else work
+    return str(function.__name__).strip("_")
 
 
 def _call_soon(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *args: Any) -> None:

@@ -133,8 +133,6 @@ class Queue(Room):
         news = [(event, order) for event, order in hint.get("news", ())]
         self._hear(news)
         self._stir(news)
-        if hint.get("due"):
-            self.wake()
 
     def lose(self, why: str) -> None:
         super().lose(why)

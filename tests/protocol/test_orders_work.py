@@ -357,7 +357,7 @@ async def test_the_orders_of_a_socket_that_closes_go_to_others_at_once(
     await bob.drop()
     found = await given(charlie)
     assert (found["seq"], found["attempts"]) == (lost["seq"], 2)
-    assert (await alice.expect("order:failed"))["data"]["reason"] == "the worker's socket was lost"
+    assert (await alice.expect("order:failed"))["data"]["reason"] == "the worker was lost"
 
 
 async def test_the_token_of_a_lost_socket_counts_until_another_has_the_order(
