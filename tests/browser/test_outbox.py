@@ -182,6 +182,7 @@ async def test_a_refused_message_says_why_and_can_be_discarded(
     await window.page.reload()
     await expect(refusal).to_be_visible()
     await refusal.get_by_role("button", name="Try again").click()
+    await window.is_refused("muted", times=2)
     await expect(refusal).to_contain_text("Not sent")
     site.django(lambda: muted.update(muted_until=None))
     await refusal.get_by_role("button", name="Try again").click()

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from typing import Any
 
-from playwright.async_api import BrowserContext, Locator, Page, expect
+from playwright.async_api import BrowserContext, Locator, Page, WebSocket, expect
 
 from tests.support import Person, Server
 
@@ -24,20 +25,33 @@ class Window:
         self.problems: list[str] = []
         self.expected = ["ERR_CONNECTION", "WebSocket connection"]  # of these it may complain
         self.sent: list[dict[str, Any]] = []  # packets, in the order in which they left
+        self.refusals: list[str] = []  # codes of the refusals that came
+        self._refused = asyncio.Event()
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", lambda message: self._heard(message.type, message.text))
-        page.on("websocket", lambda socket: socket.on("framesent", self._note))
+        page.on("websocket", self._listen)
 
     def _heard(self, kind: str, text: str) -> None:
         if kind == "error" and not any(words in text for words in self.expected):
             self.problems.append(text)
 
-    def _note(self, frame: str | bytes) -> None:
-        text = frame if isinstance(frame, str) else frame.decode()
-        self.sent += [json.loads(line) for line in text.splitlines() if line]
+    def _listen(self, socket: WebSocket) -> None:
+        socket.on("framesent", lambda frame: self.sent.extend(packets(frame)))
+        socket.on("framereceived", self._hear_refusals)
+
+    def _hear_refusals(self, frame: str | bytes) -> None:
+        self.refusals += [packet["error"]["code"] for packet in packets(frame) if "error" in packet]
+        self._refused.set()
 
     def sent_events(self, event: str) -> list[dict[str, Any]]:
         return [packet["data"] for packet in self.sent if packet.get("event") == event]
+
+    async def is_refused(self, code: str, times: int) -> None:
+        """So often altogether: what the page shows may still be of the time before."""
+        async with asyncio.timeout(WAIT / 1000):
+            while self.refusals.count(code) < times:
+                self._refused.clear()
+                await self._refused.wait()
 
     # Doing
 
@@ -101,3 +115,8 @@ class Window:
 
 async def open_window(context: BrowserContext, server: Server, person: Person | None = None) -> Window:
     return Window(await context.new_page(), server, person)
+
+
+def packets(frame: str | bytes) -> list[dict[str, Any]]:
+    text = frame if isinstance(frame, str) else frame.decode()
+    return [json.loads(line) for line in text.splitlines() if line]
