@@ -60,7 +60,7 @@ class Processes:
         if self._ended:
             return BEAT
         try:
-            await pools.write(presence.beat, self._hub.process)
+            await pools.write(presence.beat, self._hub.process, len(self._hub.sockets))
             return AGAIN if await self._sweep() else BEAT
         except Exception as failure:
             logger.warning("this process can't say now that it is alive: %s", failure)

@@ -62,6 +62,8 @@ class Message(models.Model):
             models.Index(
                 fields=["room", "target"], name="message_target", condition=models.Q(target__isnull=False)
             ),
+            # the staff's lists and figures: what was written when, in whichever room
+            models.Index(fields=["at"], name="message_at"),
         ]
 
     def __str__(self) -> str:

@@ -12,6 +12,8 @@ class Process(models.Model):
     id = models.CharField(max_length=32, primary_key=True)
     started_at = models.DateTimeField()
     beat_at = models.DateTimeField()
+    # As of the last beat.
+    sockets = models.PositiveIntegerField(default=0)
 
     def __str__(self) -> str:
         return self.id

@@ -6,10 +6,12 @@ import secrets
 from typing import Any
 
 from django.conf import settings
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
 SLUG_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}\Z"
+#: Seconds of slow mode, at most.
+SLOWEST = 24 * 3600
 
 
 def new_epoch() -> str:
@@ -51,6 +53,10 @@ class Room(WithDelivery):
     class Ordering(models.TextChoices):
         ORDERED = "ordered"
         UNORDERED = "unordered"
+
+    class FilterAction(models.TextChoices):
+        MASK = "mask", "mask them with asterisks"
+        REFUSE = "refuse", "refuse the message"
 
     DELIVERY_FIELDS = ("head", "messages", "first", "epoch")
 
@@ -100,6 +106,20 @@ class Room(WithDelivery):
         default=False, help_text="Members see nothing from before they joined."
     )
 
+    # Rules
+    slow_mode = models.PositiveIntegerField(
+        default=0,
+        validators=[MaxValueValidator(SLOWEST)],
+        help_text="Seconds that a member waits from one message to the next; 0: none.",
+    )
+    filtered_words = models.TextField(blank=True, help_text="One a line, beside those of the site.")
+    filter_action = models.CharField(
+        max_length=10,
+        choices=FilterAction.choices,
+        default=FilterAction.MASK,
+        help_text="What happens to a message with a filtered word of this room.",
+    )
+
     # Delivery's own
     head = models.BigIntegerField(default=0, editable=False)
     messages = models.BigIntegerField(default=0, editable=False)
@@ -118,7 +138,7 @@ class Room(WithDelivery):
 class Membership(WithDelivery):
     """A person's place in a room: rights, and how far they have received and read.
 
-    `received`, `acked`, `deliveries`, `read` and `read_messages` are written by
+    `received`, `acked`, `deliveries`, `read`, `read_messages` and `wrote_at` are written by
     `chat.delivery` alone.
     """
 
@@ -127,7 +147,7 @@ class Membership(WithDelivery):
         MODERATOR = "moderator"
         MEMBER = "member"
 
-    DELIVERY_FIELDS = ("received", "acked", "deliveries", "read", "read_messages")
+    DELIVERY_FIELDS = ("received", "acked", "deliveries", "read", "read_messages", "wrote_at")
 
     room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="memberships")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="memberships")
@@ -145,6 +165,8 @@ class Membership(WithDelivery):
     read = models.BigIntegerField(default=0, editable=False)
     # The room's message count at `read`: unread messages cost a subtraction, not a count.
     read_messages = models.BigIntegerField(default=0, editable=False)
+    # Rooms in slow mode: when this person wrote their last message.
+    wrote_at = models.DateTimeField(null=True, editable=False)
 
     class Meta:
         constraints = [
@@ -154,6 +176,11 @@ class Membership(WithDelivery):
             # The lowest cursors of a room: one look-up each for its receipts.
             models.Index(fields=["room", "received"], name="membership_room_received"),
             models.Index(fields=["room", "read"], name="membership_room_read"),
+            models.Index(
+                fields=["muted_until"],
+                name="membership_muted",
+                condition=models.Q(muted_until__isnull=False),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -37,9 +37,10 @@ def register(process: str) -> None:
     Process.objects.bulk_create([row], update_conflicts=True, update_fields=["beat_at"], unique_fields=["id"])
 
 
-def beat(process: str) -> bool:
-    """This process is alive. False where its row had gone; then it has one again, without people."""
-    if Process.objects.filter(pk=process).update(beat_at=Now()):
+def beat(process: str, sockets: int = 0) -> bool:
+    """This process is alive, with so many sockets. False where its row had gone; then it has one
+    again, without people."""
+    if Process.objects.filter(pk=process).update(beat_at=Now(), sockets=sockets):
         return True
     register(process)
     return False
