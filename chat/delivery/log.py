@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import Any
 
 from django.contrib.auth import get_user_model
@@ -53,8 +54,17 @@ class _Room:
     private: bool
     closed: bool
     is_queue: bool
+    slow_mode: int  # seconds
     entries: list[Entry] = field(default_factory=list)
     rows: list[tuple[Any, ...]] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Member:
+    id: int
+    role: str
+    muted_until: Any
+    wrote_at: Any
 
 
 @dataclass(slots=True)
@@ -104,6 +114,7 @@ class _Append:
         self.targets = self._find_targets({(room, d.target) for room, d in placed if d.target is not None})
         self.deletions: list[tuple[Any, ...]] = []
         self.mentions: list[tuple[int, int, int]] = []
+        self.wrote: list[tuple[Any, int]] = []
 
     # What the transaction needs to know: one query for each question, however many drafts.
 
@@ -116,7 +127,7 @@ class _Append:
         rows = self._rows(
             f"WITH k (namespace, slug) AS {_values(2, len(keys))}"
             f" SELECT r.id, r.namespace, r.slug, head, messages, first, epoch, private,"
-            f" closed_at IS NOT NULL, r.kind = 'queue' FROM k CROSS JOIN {_ROOM} r"
+            f" closed_at IS NOT NULL, r.kind = 'queue', slow_mode FROM k CROSS JOIN {_ROOM} r"
             f" WHERE r.namespace = k.namespace AND r.slug = k.slug"
             f" ORDER BY r.id{_for_update(skip_locked)}",
             [value for key in keys for value in key],
@@ -153,16 +164,16 @@ class _Append:
         )
         return {row[0]: (row[1], bool(row[2]), bool(row[3])) for row in rows}
 
-    def _find_members(self, keys: set[tuple[int, int]]) -> dict[tuple[int, int], tuple[str, Any]]:
+    def _find_members(self, keys: set[tuple[int, int]]) -> dict[tuple[int, int], _Member]:
         if not keys:
             return {}
         rows = self._rows(
             f"WITH k (room, person) AS {_values(2, len(keys))}"
-            f" SELECT m.room_id, m.user_id, m.role, m.muted_until FROM k CROSS JOIN {_MEMBER} m"
-            f" WHERE m.room_id = k.room AND m.user_id = k.person",
+            f" SELECT m.room_id, m.user_id, m.id, m.role, m.muted_until, m.wrote_at"
+            f" FROM k CROSS JOIN {_MEMBER} m WHERE m.room_id = k.room AND m.user_id = k.person",
             [value for key in keys for value in key],
         )
-        return {(row[0], row[1]): (row[2], row[3]) for row in rows}
+        return {(row[0], row[1]): _Member(*row[2:]) for row in rows}
 
     def _find_bans(self, people: set[int]) -> dict[tuple[int | None, int], str]:
         if not people:
@@ -232,12 +243,26 @@ class _Append:
             raise EventError("forbidden", f"join {draft.room!r} before you write in it")
         if room.closed:
             raise EventError("forbidden", f"{draft.room!r} is closed")
-        role, muted_until = member or ("", None)
-        if muted_until is not None and _aware(muted_until) > self.at:
-            until = rfc3339(muted_until)
+        if member is not None and member.muted_until is not None and _aware(member.muted_until) > self.at:
+            until = rfc3339(member.muted_until)
             raise EventError("muted", f"you are muted until {until}", until=until)
+        is_moderator = person[2] or (member is not None and member.role in MODERATORS)
         if draft.target is not None:
-            self._check_target(draft, room, is_moderator=role in MODERATORS or person[2])
+            self._check_target(draft, room, is_moderator)
+        if member is not None and room.slow_mode and draft.kind == MESSAGE and not is_moderator:
+            self._check_pace(member, room)
+
+    def _check_pace(self, member: _Member, room: _Room) -> None:
+        """In slow mode a member waits from one message to the next."""
+        if member.wrote_at is not None:
+            passed = (self.at - _aware(member.wrote_at)).total_seconds()
+            # A clock that was put back makes nobody wait for longer than the room says.
+            wait = min(room.slow_mode - passed, room.slow_mode)
+            if wait > 0:
+                text = f"slow mode: one message every {room.slow_mode} s in {room.slug!r}"
+                raise EventError("rate_limited", text, retry_after=round(wait, 3), slow_mode=room.slow_mode)
+        member.wrote_at = self.at
+        self.wrote.append((self.at_stored, member.id))
 
     def _check_target(self, draft: Draft, room: _Room, is_moderator: bool) -> None:
         target = self.targets.get((room.id, draft.target or 0))
@@ -311,6 +336,10 @@ class _Append:
         queues = [room for room in rooms if room.is_queue]
         if queues:
             self._queue(queues)
+        if self.wrote:
+            self.cursor.executemany(
+                f"UPDATE {_MEMBER} SET wrote_at = %s WHERE id = %s", sorted(self.wrote, key=itemgetter(1))
+            )
         if self.mentions:
             self.cursor.executemany(
                 f"INSERT INTO {_MENTION} (room_id, user_id, seq) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING",

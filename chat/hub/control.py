@@ -37,6 +37,7 @@ class Control:
             "forget": self._forget,
             "note": self._note,
             "presence": self._presence,
+            "rules": self._rules,
             "news": self._news,
         }
 
@@ -103,6 +104,10 @@ class Control:
         """What a command has made of a queue's orders: events for its watchers."""
         if (queue := self._hub.rooms.get(room)) is not None:
             queue.heard({"room": room, "news": news})
+
+    def _rules(self) -> None:
+        """The filtered words of a room changed."""
+        self._hub.insist(self._hub.words.read)
 
     def _presence(self, came: list[dict[str, Any]], went: list[dict[str, Any]]) -> None:
         """People came online or went."""

@@ -32,6 +32,7 @@ from .processes import Processes
 from .queue import Queue
 from .queues import Queues
 from .room import Room
+from .words import Words
 
 logger = logging.getLogger("chat.hub")
 
@@ -70,6 +71,7 @@ class Hub:
         self.processes = Processes(self)
         self.presence = Presence(self)
         self.queues = Queues(self)
+        self.words = Words(self)
         self.every(self.activity.say_watched)
         self._by_key: dict[tuple[str, str], Room] = {}
         self._opening: dict[tuple[str, str], asyncio.Task[Room]] = {}
@@ -101,6 +103,7 @@ class Hub:
             door.on_write = partial(_call_soon, self._loop, self._appended)
             await self._watch_control()
             await self.processes.start()
+            await self.words.read()
         except BaseException:
             self._started = None
             raise

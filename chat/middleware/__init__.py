@@ -13,7 +13,7 @@ Handlers that are plain functions are called past all of them; see `chat.namespa
 from .access import Authenticated, MemberOf, StaffOnly, authenticated, member_of, staff_only
 from .audit import audit
 from .rates import Bucket, Buckets, Meter, RateLimit, Unlimited, check_connection, parse_rate, rate_limit
-from .words import WordFilter, word_filter
+from .words import RoomWords, WordFilter, room_words, word_filter
 
 __all__ = [
     "Authenticated",
@@ -22,6 +22,7 @@ __all__ = [
     "MemberOf",
     "Meter",
     "RateLimit",
+    "RoomWords",
     "StaffOnly",
     "Unlimited",
     "WordFilter",
@@ -31,6 +32,7 @@ __all__ = [
     "member_of",
     "parse_rate",
     "rate_limit",
+    "room_words",
     "staff_only",
     "word_filter",
 ]

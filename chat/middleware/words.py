@@ -1,16 +1,15 @@
-"""A filter of words: masked with asterisks, before anything is stored."""
+"""Filters of words, before anything is stored: the site's, and those that a room has."""
 
 from __future__ import annotations
 
 import asyncio
-import re
-import unicodedata
-from collections.abc import Collection, Iterable
-from functools import cache
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
 from msgspec import structs
+
+from chat.services.words import Words
 
 if TYPE_CHECKING:
     from chat.namespace import Next, Socket
@@ -24,31 +23,31 @@ class WordFilter:
     """Masks whole words in text fields of events, however they are cased or composed."""
 
     def __init__(self, words: Iterable[str], fields: Collection[str], events: Collection[str] | None) -> None:
-        self._words = frozenset(filter(None, map(_key, words)))
+        self._words = Words(words)
         self._fields, self._events = fields, events
 
     async def __call__(self, socket: Socket, event: Event, next: Next) -> Any:
         if isinstance(event.data, dict) and (self._events is None or event.name in self._events):
-            texts = {field: event.data.get(field) for field in self._fields}
-            masked = {field: await self._mask(text) for field, text in texts.items() if isinstance(text, str)}
-            event = structs.replace(event, data={**event.data, **masked})
+            event = await _changed(event, self._fields, self._words.mask)
         return await next(socket, event)
-
-    async def _mask(self, text: str) -> str:
-        return self.mask(text) if len(text) < LONG else await asyncio.to_thread(self.mask, text)
-
-    def mask(self, text: str) -> str:
-        folded = _key(text)
-        if not any(word in folded for word in self._words):  # as in nearly every text
-            return text
-        return _tokens().sub(self._masked, text)
-
-    def _masked(self, token: re.Match[str]) -> str:
-        return "*" * len(token[0]) if _key(token[0]) in self._words else token[0]
 
 
 class NoWords:
     """In place of a filter where the site filters no words."""
+
+
+class RoomWords:
+    """Masks the words that the event's room filters, or refuses the event, as the room says."""
+
+    def __init__(self, fields: Collection[str], events: Collection[str]) -> None:
+        self._fields, self._events = fields, events
+
+    async def __call__(self, socket: Socket, event: Event, next: Next) -> Any:
+        if event.name in self._events and isinstance(event.data, dict):
+            filtered = socket.namespace.hub.words.of(socket.namespace_path, event.data.get("room"))
+            if filtered is not None:
+                event = await _changed(event, self._fields, filtered.apply)
+        return await next(socket, event)
 
 
 def word_filter(
@@ -63,23 +62,14 @@ def word_filter(
     return WordFilter(words, fields, events) if words else NoWords()
 
 
-def _key(text: str) -> str:
-    """The same for all ways to write a word: composed or not, with what can't be seen or without."""
-    if text.isascii():
-        return text.lower()
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return _characters("Cf").sub("", folded)
+def room_words(fields: Collection[str] = ("body",), *, events: Collection[str]) -> RoomWords:
+    """Does in these fields of these events what their `room` does about its filtered words."""
+    return RoomWords(fields, events)
 
 
-@cache
-def _tokens() -> re.Pattern[str]:
-    """Letters and digits with their marks, which for `re` are no part of a word, and what is
-    invisible between them. The underscore is markup here."""
-    return re.compile(rf"(?:[^\W_]+|{_characters('Mn', 'Mc', 'Me', 'Cf').pattern}+)+")
-
-
-@cache
-def _characters(*categories: str) -> re.Pattern[str]:
-    codes = (0xAD, *range(0x300, 0x10000))  # for more `re` would search a list
-    found = "".join(chr(code) for code in codes if unicodedata.category(chr(code)) in categories)
-    return re.compile(f"[{re.escape(found)}]")
+async def _changed(event: Event, fields: Collection[str], change: Callable[[str], str]) -> Event:
+    changed = {}
+    for field in fields:
+        if isinstance(text := event.data.get(field), str):
+            changed[field] = change(text) if len(text) < LONG else await asyncio.to_thread(change, text)
+    return structs.replace(event, data={**event.data, **changed})

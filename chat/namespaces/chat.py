@@ -12,7 +12,7 @@ from msgspec import Meta
 from chat.delivery import pools
 from chat.delivery.entries import Draft
 from chat.errors import EventError
-from chat.middleware import authenticated, rate_limit, word_filter
+from chat.middleware import authenticated, rate_limit, room_words, word_filter
 from chat.namespace import (
     Body,
     Check,
@@ -30,6 +30,7 @@ from chat.namespace import (
 from chat.services import history, listing, rendering, rooms
 
 Data = dict[str, Any]
+WITH_BODY = ("message", "edit")
 Ordering = Literal["ordered", "unordered"]
 
 
@@ -55,7 +56,7 @@ Emoji = Annotated[str, Meta(max_length=32, description="one emoji"), Check(check
 @register
 class Chat(Namespace):
     path = "chat"
-    middleware = (authenticated, rate_limit(), word_filter(events=("message", "edit")))
+    middleware = (authenticated, rate_limit(), word_filter(events=WITH_BODY), room_words(events=WITH_BODY))
 
     # Listening to a room
 

@@ -1,0 +1,101 @@
+"""Filtered words: the site's, and those of rooms, which mask them or refuse the message."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache
+
+from django.conf import settings
+
+from chat.errors import EventError
+from chat.models import Room
+
+
+class Words:
+    """Finds whole words, however they are cased or composed."""
+
+    def __init__(self, words: Iterable[str]) -> None:
+        self._words = frozenset(filter(None, map(_key, words)))
+
+    def mask(self, text: str) -> str:
+        """The text with asterisks in place of these words."""
+        if not self._may_have(text):
+            return text
+        return _tokens().sub(lambda token: "*" * len(token[0]) if self._has(token[0]) else token[0], text)
+
+    def find(self, text: str) -> str | None:
+        """The first of these words in a text, as it is written there."""
+        tokens = _tokens().finditer(text) if self._may_have(text) else ()
+        return next((token[0] for token in tokens if self._has(token[0])), None)
+
+    def _may_have(self, text: str) -> bool:
+        """Rules out nearly every text."""
+        folded = _key(text)
+        return any(word in folded for word in self._words)
+
+    def _has(self, token: str) -> bool:
+        return _key(token) in self._words
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a room does about its words."""
+
+    words: Words
+    refuse: bool
+
+    def apply(self, text: str) -> str:
+        """The text, masked. Raises `forbidden` where the room refuses it."""
+        if not self.refuse:
+            return self.words.mask(text)
+        if (word := self.words.find(text)) is not None:
+            raise EventError("forbidden", f"this room takes no message with {word!r} in it", field="body")
+        return text
+
+
+#: By namespace and slug.
+Filters = dict[tuple[str, str], Filter]
+
+
+def filters(*keys: tuple[str, str]) -> Filters:
+    """Of the rooms that filter words: of these, else of all."""
+    found = Room.objects.exclude(filtered_words="").exclude(closed_at__isnull=False)
+    if keys:
+        found = found.filter(slug__in=[slug for _, slug in keys])
+    rows = found.values_list("namespace", "slug", "filtered_words", "filter_action")
+    return {
+        (namespace, slug): Filter(Words(words.splitlines()), action == Room.FilterAction.REFUSE)
+        for namespace, slug, words, action in rows
+    }
+
+
+def apply(namespace: str, slug: str, text: str) -> str:
+    """What a room takes of a text: the site's words and its own masked. Raises `forbidden`."""
+    text = Words(settings.FILTERED_WORDS).mask(text)
+    found = filters((namespace, slug)).get((namespace, slug))
+    return found.apply(text) if found else text
+
+
+def _key(text: str) -> str:
+    """The same for all ways to write a word: composed or not, with what can't be seen or without."""
+    if text.isascii():
+        return text.lower()
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
+    return _characters("Cf").sub("", folded)
+
+
+@cache
+def _tokens() -> re.Pattern[str]:
+    """Letters and digits with their marks, which for `re` are no part of a word, and what is
+    invisible between them. The underscore is markup here."""
+    return re.compile(rf"(?:[^\W_]+|{_characters('Mn', 'Mc', 'Me', 'Cf').pattern}+)+")
+
+
+@cache
+def _characters(*categories: str) -> re.Pattern[str]:
+    codes = (0xAD, *range(0x300, 0x10000))  # for more `re` would search a list
+    found = "".join(chr(code) for code in codes if unicodedata.category(chr(code)) in categories)
+    return re.compile(f"[{re.escape(found)}]")
