@@ -52,18 +52,18 @@ class Control:
         """Sockets whose rights were being read when some were lost are looked at again."""
         known = {socket for socket in self._doubtful if socket.user is not None}
         if known:
-            self._hub.insist(partial(self._hub.recheck, known))
+            self._hub.insist(partial(self._hub.rights.recheck, known))
         self._doubtful = {socket for socket in self._doubtful - known if socket in self._hub.sockets}
 
     def _recheck(self, users: list[int]) -> None:
         """These people's rights changed: a ban, a logout, a new password, a revoked token, …"""
         self._doubtful |= {socket for socket in self._hub.sockets if socket.user is None}
-        self._hub.insist(partial(self._hub.recheck, self._hub.sockets_of(users)))
+        self._hub.insist(partial(self._hub.rights.recheck, self._hub.sockets_of(users)))
 
     def _reseat(self, room: int) -> None:
         """Someone lost their place in this room, by a ban or a deletion."""
         if (open_room := self._hub.rooms.get(room)) is not None:
-            self._hub.insist(partial(self._hub.reseat, open_room))
+            self._hub.insist(partial(self._hub.rights.reseat, open_room))
 
     def _added(self, user: int, namespace: str, room: str) -> None:
         """A person became a member without asking."""

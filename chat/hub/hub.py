@@ -20,17 +20,19 @@ from ..delivery import cursors, door, durability, log, pools, retention
 from ..delivery.entries import Appended, Person
 from ..delivery.journal import journal
 from ..errors import Close, EventError
-from ..services import people, rooms
+from ..services import rooms
 from . import hints
 from .activity import Activity
 from .addresses import Address, Addresses
 from .control import Control
 from .events import Events
 from .member import Member
+from .metrics import Metrics
 from .presence import Presence
 from .processes import Processes
 from .queue import Queue
 from .queues import Queues
+from .rights import Rights
 from .room import Room
 from .words import Words
 
@@ -39,11 +41,10 @@ logger = logging.getLogger("chat.hub")
 POLL = 1.0  #: seconds between two polls of heads
 FLUSH = 1.0  #: seconds between two writes of cursors
 FLUSH_SOON = 0.02  #: after a quiet second the first one is written at once
-RECHECK = 60.0  #: seconds in which every socket's rights are read again, and retention runs
+TRIM = 60.0  #: seconds between two rounds of retention
 ROOMS_A_SOCKET = 1000
 HERE = 100  #: people named in the answer to `join`
 DRAIN = 10.0  #: seconds that a stop waits for the journal, and then for outboxes
-REMOVED_CODES = {"banned": Close.NOT_ALLOWED, "session_ended": Close.SESSION_ENDED}
 
 GOODBYE = "the server is going away; come back"
 
@@ -57,7 +58,7 @@ class Hub:
     def __init__(self) -> None:
         self._started: asyncio.Task[None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._works: list[Work] = [self._poll, self._sweep, self._recheck_all]
+        self._works: list[Work] = [self._poll, self._sweep, self._trim]
         self.sockets: set[Any] = set()
         self.rooms: dict[int, Room] = {}
         self.stopping = False
@@ -72,6 +73,8 @@ class Hub:
         self.presence = Presence(self)
         self.queues = Queues(self)
         self.words = Words(self)
+        self.rights = Rights(self)
+        self.metrics = Metrics(self)
         self.every(self.activity.say_watched)
         self._by_key: dict[tuple[str, str], Room] = {}
         self._opening: dict[tuple[str, str], asyncio.Task[Room]] = {}
@@ -264,7 +267,7 @@ class Hub:
                 self.activity.note("a user joined a room", socket=socket, room=slug)
             joined[slug] = room
             if joining.doubtful:
-                self.insist(partial(self.reseat, room))
+                self.insist(partial(self.rights.reseat, room))
         finally:
             room.joining.pop(socket, None)
             self._close_unused(room)
@@ -286,6 +289,10 @@ class Hub:
     def joined(self, socket: Any) -> Iterable[str]:
         """The rooms with a log in which this socket has a place."""
         return self._positions.get(socket, ())
+
+    def lags(self, socket: Any) -> dict[str, int]:
+        """How far it is behind in each of these rooms."""
+        return {slug: room.positions[socket].lag for slug, room in self._positions.get(socket, {}).items()}
 
     def leave(self, socket: Any, slug: str) -> bool:
         """Stop listening. False where the socket had not joined."""
@@ -435,10 +442,11 @@ class Hub:
 
     def _appended(self, appended: list[Appended]) -> None:
         """From the journal, after a commit of this process."""
+        self.metrics.stored += sum(len(each.entries) for each in appended)
         for each in appended:
             room = self.rooms.get(each.room_id)
             if room is not None:
-                room.offer(each.epoch, each.first, each.last, each.entries)
+                room.offer(each)
             self.hints.publish(*hints.about(each))
 
     def _heard(self, hint: dict[str, Any]) -> None:
@@ -481,6 +489,12 @@ class Hub:
         shortest = min((room.ack_wait / 4 for room in self.rooms.values() if room.restless), default=POLL)
         return min(POLL, max(0.05, shortest))
 
+    async def _trim(self) -> float:
+        for room_id in await pools.read(retention.due):
+            while await pools.write(retention.trim_slice, room_id) is not None:
+                pass
+        return TRIM
+
     # -- Events without history
 
     def listeners(self, namespace: str, slug: str) -> Iterable[Any]:
@@ -494,53 +508,8 @@ class Hub:
             data = {"room": slug, "user": user}
             self.events.emit(Address(socket.namespace_path, (slug,), (socket.id,)), "typing", data)
 
-    # -- Rights
-
     def obey(self, data: dict[str, Any]) -> None:
         self.control.obey(data)
-
-    async def recheck(self, sockets: Iterable[Any]) -> None:
-        """Read these sockets' rights again, in one go, and close those that have lost them."""
-        some = [socket for socket in sockets if socket.rights is not None and socket.closed is None]
-        if not some:
-            return
-        found = await pools.read(people.recheck, [socket.rights for socket in some])
-        for socket, rights in zip(some, found, strict=True):
-            if isinstance(rights, EventError):
-                socket.close(REMOVED_CODES.get(rights.code, Close.NOT_ALLOWED), rights)
-            elif rights != socket.rights:
-                socket.rights = rights
-                try:
-                    socket.namespace.recheck(socket)
-                except EventError as refusal:
-                    socket.close(Close.NOT_ALLOWED, refusal)
-
-    async def _recheck_all(self) -> float:
-        """Once a minute: finds what no signal told, such as `QuerySet.update()` and raw SQL."""
-        await self.recheck(list(self.sockets))
-        for room in list(self.rooms.values()):
-            await self.reseat(room)
-        for room_id in await pools.read(retention.due):
-            while await pools.write(retention.trim_slice, room_id) is not None:
-                pass
-        return RECHECK
-
-    async def reseat(self, room: Room) -> None:
-        """Remove who is no longer a member. A notice of it in the log comes first: it has the reason."""
-        if isinstance(room, Queue):
-            await self.queues.reseat(room)
-            return
-        for joining in room.joining.values():
-            joining.doubtful = True
-        members = list(room.members.values())
-        seats = await pools.read(rooms.find_seats, [(*room.key, member.user) for member in members])
-        lost = [(m, seat) for m, seat in zip(members, seats, strict=True) if not isinstance(seat, rooms.Seat)]
-        state = await pools.read(log.state, *room.key) if lost else None
-        if state is not None and room.live:
-            await room.reach(state.head)
-        for member, why in lost:
-            if room.members.get(member.user) is member:  # and did not come back meanwhile
-                room.expel(member.user, "banned" if why is not None and why.code == "banned" else "kicked")
 
 
 def _name(work: Callable[..., Any]) -> str:

@@ -13,7 +13,7 @@ __all__ = ["application", "shortened"]
 
 
 def shortened(**constants: float) -> dict[str, Any]:
-    """Options for a server, such as `hub__hub__RECHECK=0.5` for `chat.hub.hub.RECHECK`."""
+    """Options for a server, such as `hub__rights__RECHECK=0.5` for `chat.hub.rights.RECHECK`."""
     env = {"CONSTANTS": json.dumps(constants), "RATE_LIMIT": "off"}
     return {"app": f"{__name__}:application", "env": env}
 

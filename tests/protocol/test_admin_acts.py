@@ -99,7 +99,7 @@ async def test_an_act_of_who_is_staff_no_more_is_refused_before_the_server_has_n
     assert await bob.call("rooms") and bob.close_code is None
 
 
-@pytest.mark.shortened(hub__hub__RECHECK=0.3)
+@pytest.mark.shortened(hub__rights__RECHECK=0.3)
 async def test_a_right_that_was_lost_without_a_signal_is_found_by_the_recheck(
     server: Server, alice: Client
 ) -> None:

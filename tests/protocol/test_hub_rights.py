@@ -236,7 +236,7 @@ async def test_a_new_password_ends_the_other_sessions_and_not_ones_own(
 # Past all signals, found by the recheck
 
 
-@pytest.mark.shortened(hub__hub__RECHECK=0.3)
+@pytest.mark.shortened(hub__rights__RECHECK=0.3)
 @pytest.mark.parametrize(
     ("act", "code"),
     [
@@ -254,7 +254,7 @@ async def test_what_no_signal_told_is_found_by_the_recheck(
     assert await bob.call("rooms") and bob.close_code is None
 
 
-@pytest.mark.shortened(hub__hub__RECHECK=0.3)
+@pytest.mark.shortened(hub__rights__RECHECK=0.3)
 async def test_a_membership_that_is_gone_without_a_signal_is_found_by_the_recheck(
     server: Server, alice: Client, bob: Client
 ) -> None:
@@ -268,7 +268,7 @@ async def test_a_membership_that_is_gone_without_a_signal_is_found_by_the_rechec
     assert bob.seqs(room) == []
 
 
-@pytest.mark.shortened(hub__hub__RECHECK=0.3)
+@pytest.mark.shortened(hub__rights__RECHECK=0.3)
 async def test_a_recheck_changes_nothing_for_who_may_stay(
     server: Server, connect: Connect, alice: Client, bob: Client
 ) -> None:

@@ -192,7 +192,7 @@ class Others:
             presence.sweep: lambda: self._sweep(world),
         }
 
-    def _beat(self, process: str) -> bool:
+    def _beat(self, process: str, sockets: int) -> bool:
         self.beats += 1
         return True
 
