@@ -209,7 +209,7 @@ def test_a_database_that_cannot_be_reached_is_one_line(make_server: MakeServer, 
     desk = make_server(database_url=f"sqlite:///{tmp_path / 'no' / 'such' / 'db.sqlite3'}")
     refused = run(desk, "kitchen", "soup")
     assert refused.returncode == 1
-    assert refused.stderr == "CommandError: the database fails: unable to open database file\n"
+    assert refused.stderr == "manage.py order: the database fails: unable to open database file\n"
 
 
 def test_on_a_terminal_a_bar_shows_the_progress(make_server: MakeServer, tmp_path: Path) -> None:

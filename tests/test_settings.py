@@ -111,7 +111,7 @@ def test_a_database_that_cannot_be_reached_is_one_line(tmp_path: Path, free_port
     ended = start("manage.py", "run", DEBUG="1", DATABASE_URL=url, PORT=str(free_port))
     assert ended.returncode == 1
     (line,) = ended.stderr.splitlines()
-    assert line.startswith("CommandError: DATABASE_URL: cannot connect")
+    assert line.startswith("manage.py run: DATABASE_URL: cannot connect")
     assert "hush" not in line
 
 

@@ -375,7 +375,7 @@ def test_a_second_signal_ends_what_runs_and_puts_it_back(
     for seq in (1, 2):
         assert (lease(desk, seq).state, lease(desk, seq).attempts) == ("queued", 1)
     assert worker.count("order interrupted") == 2
-    assert worker.lines[-1] == "CommandError: ended by a second signal; what ran goes back to the queue"
+    assert worker.lines[-1] == "manage.py work: ended by a second signal; what ran goes back to the queue"
 
 
 def test_after_a_worker_was_killed_another_does_its_order_once_the_lease_has_lapsed(
@@ -515,7 +515,7 @@ def test_a_worker_who_is_banned_takes_no_more(desk: Server, work: Work, conducte
     desk.django(Ban.objects.create, user_id=alice.id, reason="burnt the soup")
     conducted.end()
     assert worker.end() == 1
-    assert worker.lines[-1] == "CommandError: you are banned: burnt the soup"
+    assert worker.lines[-1] == "manage.py work: you are banned: burnt the soup"
     assert [lease(desk, 1).state, lease(desk, 2).state] == ["done", "queued"]
 
 
@@ -528,7 +528,7 @@ def test_a_program_that_has_gone_costs_no_order_more_than_an_attempt(
     program.chmod(0o755)
     worker = work("kitchen", command=[str(program)])
     assert worker.end() == 1
-    assert worker.lines[-1] == f"CommandError: {program} can't be started: No such file or directory"
+    assert worker.lines[-1] == f"manage.py work: {program} can't be started: No such file or directory"
     assert [lease(desk, 1).state, lease(desk, 2).state] == ["done", "queued"]
 
 

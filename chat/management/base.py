@@ -1,14 +1,23 @@
-"""What commands about queues share: one clear line for what goes wrong, and who and where."""
+"""What commands share: help as it is written, one clear line for what goes wrong, who and where."""
 
 from __future__ import annotations
 
 import argparse
+import os
+import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    CommandParser,
+    DjangoHelpFormatter,
+    SystemCheckError,
+)
 from django.db import DatabaseError, InterfaceError
 
 from chat.delivery.entries import SYSTEM
@@ -19,22 +28,55 @@ from chat.services import people, queues
 NAMESPACE = "orders"
 #: Exit status of wrong usage; everything else that goes wrong is 1.
 USAGE = 2
+#: As a shell has it of a program that SIGINT or SIGPIPE has ended.
+INTERRUPTED, BROKEN_PIPE = 128 + signal.SIGINT, 128 + signal.SIGPIPE
 
 
 class AsWritten(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
     pass
 
 
-class QueueCommand(BaseCommand):
-    """Its help and its epilog are shown in the lines in which they are written."""
+class ChatCommand(BaseCommand):
+    """Its help and its epilog are shown in the lines in which they are written; what goes wrong ends
+    it with one line on stderr and a status."""
 
     # They have nothing to do with pages, and are to start fast.
     requires_system_checks = ()
+    #: Django's own options, which go on working, are no help.
+    suppressed_base_arguments = {
+        *("--version", "--verbosity", "--settings", "--pythonpath"),
+        *("--traceback", "--no-color", "--force-color"),
+    }
     epilog = ""
+    _called_from_command_line = False
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         kwargs |= {"formatter_class": AsWritten, "epilog": self.epilog}
-        return super().create_parser(prog_name, subcommand, **kwargs)
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        self._prog = parser.prog
+        return parser
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        try:
+            super().run_from_argv(argv)
+            sys.stdout.flush()
+        except BrokenPipeError:  # whoever reads has had enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
+            sys.exit(BROKEN_PIPE)
+        except KeyboardInterrupt:
+            sys.exit(INTERRUPTED)
+
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            with one_line():
+                return super().execute(*args, **options)
+        except SystemCheckError:  # many lines, which Django writes
+            raise
+        except CommandError as refusal:
+            if not self._called_from_command_line or options["traceback"]:
+                raise
+            self.stderr.write(f"{self._prog}: {refusal}")
+            sys.exit(refusal.returncode)
 
 
 @contextmanager

@@ -19,14 +19,14 @@ from chat.errors import EventError
 from chat.models import DeadLetter, Room
 from chat.services import deadletters
 
-from ..base import USAGE, AsWritten, QueueCommand, integer, one_line
+from ..base import USAGE, AsWritten, ChatCommand, integer
 from ..news import tell
 
 PLAIN = re.compile(r"[!#-~]+")
 DONE = {"revive": "revived", "bury": "buried"}
 
 
-class Command(QueueCommand):
+class Command(ChatCommand):
     help = """\
 Show dead letters, revive them or bury them.
 
@@ -65,18 +65,17 @@ examples:
             judged.add_argument("--user", metavar="NAME", help="of a room: this member's alone")
 
     def handle(self, *, act: str, place: str | None, **options: Any) -> None:
-        with one_line():
-            found = None if place is None else deadletters.find_place(place)
-            if act == "list":
-                self._list(found, options["limit"], options["json"])
-                return
-            assert found is not None
-            if bool(options["seqs"]) == options["all"]:
-                raise CommandError("Give either numbers or --all.", returncode=USAGE)
-            if found.kind == Room.Kind.QUEUE:
-                self._judge_orders(act, found, options["seqs"], options["user"])
-            else:
-                self._judge_entries(act, found, options["seqs"], options["user"])
+        found = None if place is None else deadletters.find_place(place)
+        if act == "list":
+            self._list(found, options["limit"], options["json"])
+            return
+        assert found is not None
+        if bool(options["seqs"]) == options["all"]:
+            raise CommandError("Give either numbers or --all.", returncode=USAGE)
+        if found.kind == Room.Kind.QUEUE:
+            self._judge_orders(act, found, options["seqs"], options["user"])
+        else:
+            self._judge_entries(act, found, options["seqs"], options["user"])
 
     # Showing
 

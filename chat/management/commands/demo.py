@@ -8,7 +8,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import transaction
 
 from chat.delivery import door
@@ -16,6 +16,8 @@ from chat.delivery.entries import SYSTEM, Draft
 from chat.errors import EventError
 from chat.services import queues, rooms
 from chat.services.rendering import render
+
+from ..base import ChatCommand
 
 PEOPLE = ("alice", "bob")
 PASSWORD = "chatsite-demo"
@@ -55,7 +57,7 @@ def unless_it_is_there() -> Iterator[None]:
             raise
 
 
-class Command(BaseCommand):
+class Command(ChatCommand):
     help = "Fill a development database with demo people, rooms and a queue; what is there already stays."
 
     def handle(self, *, verbosity: int, **options: Any) -> None:

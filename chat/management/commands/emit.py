@@ -10,10 +10,10 @@ from django.core.management.base import CommandError, CommandParser
 from chat import emit
 from chat.namespace import paths
 
-from ..base import USAGE, QueueCommand, one_line
+from ..base import USAGE, ChatCommand
 
 
-class Command(QueueCommand):
+class Command(ChatCommand):
     help = """\
 Send an event to the sockets of a namespace, or of some of its rooms, in every server process.
 
@@ -49,8 +49,7 @@ examples:
             raise CommandError(f"JSON must be one JSON value: {error}", returncode=USAGE) from None
         check_namespace(namespace.strip("/"))
         try:
-            with one_line():
-                emit.emit(namespace, event, decoded, to=to, except_=except_)
+            emit.emit(namespace, event, decoded, to=to, except_=except_)
         except ValueError as refusal:  # such as a kind of entry, or more than a frame holds
             raise CommandError(str(refusal), returncode=USAGE) from None
 

@@ -19,7 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from chat.delivery import door
 from chat.delivery.entries import Draft, Receipt
 
-from ..base import NAMESPACE, USAGE, QueueCommand, one_line, open_queue, person
+from ..base import NAMESPACE, USAGE, ChatCommand, one_line, open_queue, person
 from ..items import from_argument, from_lines
 
 CLIENT_ID = re.compile(r"[!-~]{1,64}")
@@ -27,7 +27,7 @@ CLIENT_ID = re.compile(r"[!-~]{1,64}")
 LONGEST_PREFIX = 50
 
 
-class Command(QueueCommand):
+class Command(ChatCommand):
     help = """\
 Put an order into a queue and print its queue and number, once it is stored.
 
@@ -70,13 +70,12 @@ examples:
             raise CommandError("Give either ITEM or --file FILE.", returncode=USAGE)
         check_client_id(client_id, LONGEST_PREFIX if file else 64)
         self.as_json = options["json"]
-        with one_line():
-            user = person(options["user"])
-            open_queue(queue, user)
-            draft = Draft(NAMESPACE, queue, user, client_id or uuid.uuid4().hex, "item")
-            if item is not None:
-                self._say(door.write(replace(draft, body=from_argument(item))))
-                return
+        user = person(options["user"])
+        open_queue(queue, user)
+        draft = Draft(NAMESPACE, queue, user, client_id or uuid.uuid4().hex, "item")
+        if item is not None:
+            self._say(door.write(replace(draft, body=from_argument(item))))
+            return
         with opened(file or "-") as stream:
             self._order_lines(draft, stream)
 

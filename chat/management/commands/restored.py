@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import BaseCommand
-
 from chat.delivery import epochs
 
+from ..base import ChatCommand
 
-class Command(BaseCommand):
+
+class Command(ChatCommand):
     help = (
         "Say that the database was restored from a backup: numbers that clients know from after it will be "
         "given again, to other entries. Every client starts over, after what its member had received."

@@ -11,11 +11,12 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import DatabaseError, connection
 
 from chat.delivery.entries import SYSTEM
 
+from ..base import ChatCommand
 from . import demo
 
 # A reconnect storm fills the usual queue of 50 at once; what is turned away there comes
@@ -23,8 +24,9 @@ from . import demo
 BACKLOG = 4096
 
 
-class Command(BaseCommand):
+class Command(ChatCommand):
     help = "Migrate, fill a new development database with a demo, and serve on HOST:PORT with Daphne."
+    requires_system_checks = "__all__"
 
     def handle(self, **options: Any) -> None:
         check_free(settings.HOST, settings.PORT)

@@ -6,14 +6,16 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
 from chat.services import tokens
 from chat.services.usernames import check_username
 
+from ..base import ChatCommand
 
-class Command(BaseCommand):
+
+class Command(ChatCommand):
     help = "Print a new token for a person. It is shown this once; only its hash is stored."
 
     def add_arguments(self, parser: CommandParser) -> None:

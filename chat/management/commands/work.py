@@ -10,11 +10,11 @@ from django.core.management.base import CommandError, CommandParser
 
 from chat.services.queues import LONGEST_DELAY
 
-from ..base import USAGE, QueueCommand, integer, number, one_line, open_queue, person
+from ..base import USAGE, ChatCommand, integer, number, open_queue, person
 from ..worker import Policy, Worker
 
 
-class Command(QueueCommand):
+class Command(ChatCommand):
     help = """\
 Run COMMAND for each order of a queue, until a signal ends it.
 
@@ -92,9 +92,8 @@ example:
         policy = Policy(
             options["max"], options["delay"], options["later"], options["timeout"], options["drain"]
         )
-        with one_line():
-            who = person(user)
-            worker = Worker(partial(open_queue, queue, who), who, [program, *self.command[1:]], policy)
+        who = person(user)
+        worker = Worker(partial(open_queue, queue, who), who, [program, *self.command[1:]], policy)
         worker.run()
         if worker.refused:
             raise CommandError(worker.refused)
