@@ -15,7 +15,7 @@ from ..errors import EventError
 from ..models import Room
 from . import log
 from .entries import SYSTEM, Appended, Draft, Receipt
-from .journal import journal, refuse_synchronous_caller
+from .journal import journal, refuse_synchronous_caller, stamp
 
 CONTROL = ("_control", "control")
 
@@ -111,6 +111,7 @@ def write(*drafts: Draft) -> list[Receipt]:
 
 def _written(appended: list[Appended]) -> None:
     if on_write is not None and appended:
+        stamp(appended)
         on_write(appended)
 
 

@@ -98,6 +98,7 @@ class Appended:
     slug: str
     epoch: str
     entries: list[Entry]
+    committed: float = 0.0  #: when, by `time.monotonic()`
 
     @property
     def first(self) -> int:

@@ -11,6 +11,7 @@ import logging
 import queue
 import sys
 import threading
+import time
 import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -252,10 +253,18 @@ def _commit(
     drafts = [write.draft for write in writes]
     try:
         answers, appended = how(drafts)
+        stamp(appended)
     except BaseException as bug:  # the writer outlives anything
         refusal = _internal(bug)
         answers, appended = [_refuse(draft, refusal) for draft in drafts], []
     return list(zip(writes, answers, strict=True)), appended
+
+
+def stamp(appended: list[Appended]) -> None:
+    """They have just been committed."""
+    committed = time.monotonic()
+    for each in appended:
+        each.committed = committed
 
 
 def commit(drafts: Sequence[Draft]) -> tuple[list[Answer], list[Appended]]:

@@ -54,6 +54,7 @@ class Events:
             "sockets": self._describe,
             "page": self._describe_page,
             "counts": self._count,
+            "counters": self._read_counters,
             "emit": self._emit_and_answer,
         }
         self._peers = Peers(hub, self._questions)
@@ -119,6 +120,10 @@ class Events:
             counts.update(some)
         return dict(counts)
 
+    async def read_counters(self) -> list[dict[str, Any]]:
+        """`Metrics.counters` of every process that answers."""
+        return await self._gather("counters", {}, 0.0, False)
+
     def server_emit(self, namespace: str, event: str, data: Any) -> None:
         """To the namespace itself in the other processes."""
         self._hub.hints.publish(hints.SITE, {"server": namespace, "event": event, "data": data})
@@ -162,7 +167,11 @@ class Events:
         return described
 
     async def _describe_page(self, message: dict[str, Any]) -> list[dict[str, Any]]:
-        return [socket.describe() for socket in self._hub.addresses.page(message["after"], message["limit"])]
+        page = self._hub.addresses.page(message["after"], message["limit"])
+        return [{**socket.describe(), "lag": self._hub.lags(socket)} for socket in page]
+
+    async def _read_counters(self, _: dict[str, Any]) -> dict[str, Any]:
+        return self._hub.metrics.counters()
 
     async def _count(self, _: dict[str, Any]) -> dict[str, int]:
         return self._hub.addresses.counts()

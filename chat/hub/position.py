@@ -57,14 +57,20 @@ class Position:
         if self._reader is not None:
             self._reader.cancel()
 
-    def push(self, chunk: Chunk) -> None:
+    @property
+    def lag(self) -> int:
+        """Entries that this socket has not acknowledged, or not been sent if it never does."""
+        return self.room.head - (self.acked if self.acks else self.sent)
+
+    def push(self, chunk: Chunk) -> bool:
         """Take a new chunk at the room's head, if this socket is in step and has room."""
         if self.next != chunk.first:
-            return  # its reader brings it here
+            return False  # its reader brings it here
         if self._has_room(chunk):
             self._send(chunk)
-        else:
-            self._read_on()
+            return True
+        self._read_on()
+        return False
 
     def acknowledge(self, what: int | list[int]) -> None:
         """Raises `bad_data` for anything past what this socket was sent."""
@@ -80,6 +86,7 @@ class Position:
             self.next = what + 1
         while self._flight and self._flight[0][0] <= what:
             self._flying -= self._flight.popleft()[1]
+        self.room.acknowledged(what)
         self._progress()
 
     def sweep(self, now: float) -> bool:
@@ -192,6 +199,11 @@ class UnorderedPosition(Position):
         self._entries: dict[int, _Open] = {}
         self._heard_at = -1.0  # when anything was acknowledged last
 
+    @property
+    def lag(self) -> int:
+        unsent = self.room.head - self.sent
+        return unsent + len(self._entries) if self.acks else unsent
+
     def _first(self) -> int:
         """What the member has not acknowledged comes again, below `after` too."""
         return min(self._after, self.member.received) + 1
@@ -203,6 +215,8 @@ class UnorderedPosition(Position):
             if seq > self.sent or seq < 1:
                 raise _beyond(self.room.slug, seq, self.sent)
         self.member.receive_some(what)
+        if what and what[-1] in self._entries:
+            self.room.acknowledged(what[-1])
         for seq in what:
             self.forget(seq)
         self._heard_at = self.room.hub.now()

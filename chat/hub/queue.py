@@ -113,7 +113,7 @@ class Queue(Room):
             self.head = head
             self._caught_up()
 
-    def _advance(self, entries: Sequence[Entry]) -> None:
+    def _advance(self, entries: Sequence[Entry], committed: float) -> None:
         self.head = entries[-1].seq
         watchers = self.watchers
         for entry in entries if watchers else ():

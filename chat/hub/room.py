@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..delivery import log, pools
 from ..delivery.cursors import Lowest
-from ..delivery.entries import Entry
+from ..delivery.entries import Appended, Entry
 from ..errors import Close, EventError
 from ..models import Room as RoomRow
 from .addresses import deliver
 from .chunk import Chunk, Item, Tail, chunks
 from .member import Member
+from .metrics import committed_by
 from .position import Position, UnorderedPosition
 
 if TYPE_CHECKING:
@@ -36,6 +37,8 @@ CHANGES = 100
 TYPING = 10
 #: Pages of the log that are kept for other readers, until the next sweep.
 PAGES = 16
+#: Batches whose commit is remembered until sockets acknowledge them.
+BATCHES = 200
 
 
 class Room:
@@ -60,6 +63,7 @@ class Room:
         self.joining: dict[Any, Joining] = {}
         self._tail = Tail()
         self._pages: dict[int, asyncio.Task[Chunk | None]] = {}
+        self._committed: dict[int, float] = {}  # by the last entry of a batch
         self._wanted = self.head
         self._repairing: asyncio.Task[None] | None = None
         self._lowest = Lowest(0, 0)
@@ -80,18 +84,20 @@ class Room:
 
     # -- Advancing
 
-    def offer(self, epoch: str, first: int, last: int, entries: Sequence[Entry] | None = None) -> None:
-        """Word of new entries, from the journal with the entries, from another process without."""
-        if epoch != self.epoch or last <= self.head:
-            return
-        if entries is not None and first == self.head + 1 and self._repairing is None:
-            self._advance(entries)
+    def offer(self, new: Appended) -> None:
+        """From the journal."""
+        if new.epoch == self.epoch and new.first == self.head + 1 and self._repairing is None:
+            self._advance(new.entries, new.committed)
         else:
-            self.want(last)
+            self._learn(new.epoch, new.last)
 
     def heard(self, hint: dict[str, Any]) -> None:
-        """From another process."""
-        self.offer(hint["epoch"], hint["first"], hint["last"])
+        """From another process, without the entries."""
+        self._learn(hint["epoch"], hint["last"])
+
+    def _learn(self, epoch: str, last: int) -> None:
+        if epoch == self.epoch and last > self.head:
+            self.want(last)
 
     def want(self, head: int) -> None:
         """Read the log up to `head`, once for all sockets."""
@@ -113,7 +119,7 @@ class Room:
             while self.live and self.head < self._wanted and tries < TRIES:
                 entries = await self._read_after_head()
                 if entries and entries[0].seq == self.head + 1:
-                    self._advance(entries)
+                    self._advance(entries, committed_by(entries[-1].at))
                     tries = 0
                 elif entries:
                     self.lose("entries were trimmed before this process had read them")
@@ -131,22 +137,35 @@ class Room:
             logger.warning("the log of %s/%s can't be read: %s", *self.key, failure)
             return []
 
-    def _advance(self, entries: Sequence[Entry]) -> None:
+    def _advance(self, entries: Sequence[Entry], committed: float) -> None:
         items = [Item(entry) for entry in entries]
         self._tail.extend(items)
         start = 0
         for place, item in enumerate(items, 1):
             if item.entry.kind in ("delete", "notice", "control"):
-                self._push(items[start:place])
+                self._push(items[start:place], committed)
                 start = place
                 self._act(item.entry)
-        self._push(items[start:])
+        self._push(items[start:], committed)
 
-    def _push(self, items: Sequence[Item]) -> None:
+    def _push(self, items: Sequence[Item], committed: float) -> None:
         for chunk in chunks(items):
             self.head = chunk.last
-            for position in list(self.positions.values()):
-                position.push(chunk)
+            pushed = sum([position.push(chunk) for position in list(self.positions.values())])
+            if pushed:
+                self.hub.metrics.pushed(len(chunk.items), pushed, committed)
+                self._remember(chunk.last, committed)
+
+    def _remember(self, seq: int, committed: float) -> None:
+        """When a batch's last entry was committed: it is what most sockets acknowledge."""
+        self._committed[seq] = committed
+        while len(self._committed) > BATCHES:
+            del self._committed[next(iter(self._committed))]
+
+    def acknowledged(self, seq: int) -> None:
+        """By a socket, for the first time."""
+        if (committed := self._committed.get(seq)) is not None:
+            self.hub.metrics.acknowledged(committed)
 
     def _act(self, entry: Entry) -> None:
         """What an entry changes for this process, at its place in the log."""
