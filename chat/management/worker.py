@@ -24,10 +24,10 @@ from django.db import InterfaceError, OperationalError, connection
 from chat.delivery import leases
 from chat.delivery.leases import Done, Extend, Fail, Leased, Order, Settled, Want
 from chat.errors import EventError
+from chat.hub.news import tell
 from chat.models import Lease, Room
 
 from .base import first_line
-from .news import tell
 from .outcomes import LATER, environment, reason, result, stdin
 from .programs import Ended, Program
 

@@ -16,11 +16,11 @@ from rich.text import Text
 from chat.delivery import leases
 from chat.delivery.entries import SYSTEM
 from chat.errors import EventError
+from chat.hub.news import tell
 from chat.models import DeadLetter, Room
 from chat.services import deadletters
 
 from ..base import USAGE, AsWritten, ChatCommand, integer
-from ..news import tell
 
 PLAIN = re.compile(r"[!#-~]+")
 DONE = {"revive": "revived", "bury": "buried"}

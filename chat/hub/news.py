@@ -1,4 +1,5 @@
-"""Telling those who watch a queue what a command did to its orders."""
+"""Telling those who watch a queue what was done to its orders outside of the servers: by a command,
+or in the admin."""
 
 from __future__ import annotations
 
@@ -6,10 +7,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from chat.delivery import door
-from chat.delivery.leases import Order
-from chat.hub.queue import NEWS
-from chat.hub.queues import EVENTS
+from ..delivery import door
+from ..delivery.leases import Order
+from .queue import NEWS
+from .queues import EVENTS
 
 
 def tell(orders: Iterable[Order], event: str = "") -> None:
