@@ -12,6 +12,7 @@ import msgspec
 
 from ..models import Message
 from ..wire.lines import lines
+from ..wire.socketio import RESERVED
 from . import hints
 from .addresses import Address, deliver
 from .peers import Peers, Question
@@ -19,11 +20,6 @@ from .peers import Peers, Question
 if TYPE_CHECKING:
     from .hub import Hub
 
-
-#: What Socket.IO's clients keep for themselves.
-RESERVED = frozenset(
-    {"connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener"}
-)
 LARGEST_ID = 2**53
 SOME = 100  #: sockets that are described at a time
 
@@ -44,7 +40,7 @@ def as_json(event: str, data: Any) -> Any:
     no frame, TypeError for data that is no JSON: here, and not where it can't be sent."""
     check_event(event)
     lines.event(event, data, LARGEST_ID)
-    return msgspec.to_builtins(data, str_keys=True)
+    return msgspec.to_builtins(data, str_keys=True, builtin_types=(bytes,))
 
 
 class Events:

@@ -46,6 +46,8 @@ class Lines:
     """
 
     name = "lines"
+    #: Whether a socket acknowledges entries unless it says otherwise.
+    acknowledges = True
 
     def event(self, name: str, data: Any, id: int | None = None) -> str:
         packet = {"event": name, "data": data}
@@ -111,7 +113,7 @@ def decode_packet(line: str) -> Packet:
     except (ValueError, RecursionError) as error:
         return BadPacket(EventError("bad_packet", _reason(error)))
     # Only a line with many brackets can be nested deeply: the others pay two scans of C code.
-    if line.count("{") + line.count("[") > MAX_DEPTH and _too_deep(line):
+    if line.count("{") + line.count("[") > MAX_DEPTH and too_deep(line):
         return _bad(line, f"nested deeper than {MAX_DEPTH} levels")
     if packet.ack is UNSET:
         if packet.event is UNSET:
@@ -156,7 +158,7 @@ def _reason(error: Exception) -> str:
     return str(error)
 
 
-def _too_deep(line: str) -> bool:
+def too_deep(line: str) -> bool:
     """Level by level over the values themselves, since brackets inside strings don't count."""
     try:
         level = [_decode_any(line)]

@@ -9,6 +9,11 @@ import msgspec
 from chat.errors import EventError
 
 
+class Arguments(list[Any]):
+    """Several arguments of an event or an ack, which Socket.IO's wire has and the line wire gives
+    as a list."""
+
+
 class Event(msgspec.Struct, gc=False):
     """A named call. With an `id` the caller wants an ack."""
 
