@@ -1,4 +1,4 @@
-"""The staff's: people, rooms, sockets, and the event log as it is written.
+"""The staff's: what they do to people, rooms and messages; `overseeing` has what they look at.
 
 Each act is one of `chat.services.moderation`, which checks again who may, and takes effect in
 every process. Rooms are those of /chat where no other namespace is named.
@@ -6,7 +6,6 @@ every process. Rooms are those of /chat where no other namespace is named.
 
 from __future__ import annotations
 
-import asyncio
 from functools import partial
 from typing import Annotated, Any
 
@@ -16,31 +15,18 @@ from chat.delivery import pools
 from chat.delivery.entries import rfc3339
 from chat.errors import EventError
 from chat.middleware import audit, authenticated, rate_limit, staff_only
-from chat.namespace import (
-    Broadcast,
-    Limit,
-    Namespace,
-    RemoteSocket,
-    Seq,
-    Slug,
-    Socket,
-    on,
-    on_server,
-    register,
-)
+from chat.namespace import Limit, Seq, Slug, Socket, on, register
 from chat.services import moderation, overview
-from chat.services.paging import clamp, fitting
 
 from .chat import Data, me
+from .overseeing import Overseeing
 
 Reason = Annotated[str, Meta(max_length=moderation.REASON, description="text of at most 300 characters")]
 Seconds = Annotated[float, Meta(ge=0, description="a number of seconds, from 0 on")]
 
-ROOMS = 100  #: of a socket that are named
-
 
 @register
-class Admin(Namespace):
+class Admin(Overseeing):
     path = "admin"
     middleware = (authenticated, rate_limit(), staff_only, audit)
 
@@ -149,59 +135,6 @@ class Admin(Namespace):
         await pools.write(act, me(socket), room, seq)
         return {"room": room, "seq": seq}
 
-    # The server
-
-    @on("sockets:list")
-    async def list_sockets(self, socket: Socket, after: str = "", limit: Limit | None = None) -> Data:
-        """Those of every process that answers within a second, by their ids."""
-        found = await self.hub.events.page_sockets(after, clamp(limit) + 1)
-        fit = fitting(_as_listed(each) for each in found[: clamp(limit)])
-        reply: Data = {"sockets": fit, "more": len(fit) < len(found)}
-        if reply["more"]:
-            reply["next"] = fit[-1]["sid"]
-        return reply
-
-    @on("stats")
-    async def show_stats(self, socket: Socket) -> Data:
-        counts, rest = await asyncio.gather(self.hub.events.count_sockets(), pools.read(overview.stats))
-        return {"sockets": counts, **rest}
-
-    @on("log:watch")
-    async def watch(self, socket: Socket) -> None:
-        """From now on each line of the event log, as a `log` event."""
-        self.hub.activity.watch(socket)
-
-    @on("log:unwatch")
-    async def unwatch(self, socket: Socket) -> None:
-        self.hub.activity.unwatch(socket)
-
-    @on_server("log")
-    async def lines(self, lines: list[Data]) -> None:
-        self.hub.activity.heard(lines)
-
-    @on_server("log:watched")
-    async def watched(self, _: None) -> None:
-        self.hub.activity.watched_elsewhere()
-
-    async def _find(self, sid: str) -> list[RemoteSocket]:
-        """The socket of this id, in whichever namespace."""
-        places = [Broadcast(path).to(sid) for path in self.hub.events.servers]
-        found = await asyncio.gather(*(place.fetch_sockets() for place in places))
-        # A room may have been named where an id belongs.
-        return [socket for some in found for socket in some if socket.id == sid]
-
 
 def _person(user: Any) -> Data:
     return {"id": user.pk, "name": user.username}
-
-
-def _as_listed(socket: Data) -> Data:
-    user = socket["user"]
-    return {
-        "sid": socket["id"],
-        "user": user and {"id": user["id"], "name": user["name"]},
-        "namespace": socket["namespace"],
-        "rooms": socket["rooms"][:ROOMS],
-        "process": socket["process"],
-        "connected_at": socket["connected_at"],
-    }

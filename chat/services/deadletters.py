@@ -12,6 +12,8 @@ from chat.delivery.entries import rfc3339
 from chat.errors import EventError
 from chat.models import DeadLetter, Room
 
+from .paging import check_seq, clamp, fitting
+
 
 def find_place(name: str) -> Room:
     """The queue or room of this name, or of `NAMESPACE/NAME` where several have it."""
@@ -72,6 +74,56 @@ def member_letters(room: Room, seq: int | None = None, user: str | None = None) 
     if user is not None:
         found = found.filter(user__username=user)
     return list(found)
+
+
+def page(place: str | None = None, before: int | None = None, limit: int | None = None) -> dict[str, Any]:
+    """`{"dead_letters", "more", "next"?}`: the newest first, of one queue or room or of all."""
+    check_seq("before", before)
+    found = letters(None if place is None else find_place(place))
+    if before is not None:
+        found = found.filter(pk__lt=before)
+    rows = list(found[: clamp(limit) + 1])
+    shown = zip(rows, describe(rows), strict=True)
+    fit = fitting(
+        [{"id": letter.pk, **_where(letter.room), **said} for letter, said in shown][: clamp(limit)]
+    )
+    reply: dict[str, Any] = {"dead_letters": fit, "more": len(fit) < len(rows)}
+    if reply["more"]:
+        reply["next"] = fit[-1]["id"]
+    return reply
+
+
+def _where(room: Room) -> dict[str, Any]:
+    return {"namespace": room.namespace, "room": room.slug, "kind": room.kind}
+
+
+def revive(by: int, letter_id: int) -> leases.Order:
+    """Queue its order once more. Raises `not_found`, or `conflict` for an entry of a room."""
+    letter = _find(letter_id)
+    if letter.user_id is not None:
+        message = (
+            f"{letter.room} is a room: its members' cursors have moved past what they never got, so it is "
+            f"not sent again; a member finds it by paging back"
+        )
+        raise EventError("conflict", message, room=letter.room.slug)
+    return leases.revive(letter.room.namespace, letter.room.slug, letter.first, by)
+
+
+def bury(by: int, letter_id: int) -> leases.Order | None:
+    """Give it up for good. None where it was a member's, of whom nothing else is told."""
+    letter = _find(letter_id)
+    if letter.user_id is None:
+        return leases.bury(letter.room.namespace, letter.room.slug, letter.first, by)
+    remove([letter])
+    return None
+
+
+def _find(letter_id: int) -> DeadLetter:
+    check_seq("id", letter_id)
+    letter = letters().filter(pk=letter_id).first()
+    if letter is None:
+        raise EventError("not_found", f"there is no dead letter {letter_id}; it may be settled", field="id")
+    return letter
 
 
 def remove(found: Iterable[DeadLetter]) -> None:

@@ -86,7 +86,7 @@ async def test_rooms_are_listed_private_and_closed_ones_too(
     found = {each["room"]: each for each in await pages(alice, "room:list", "rooms", limit=1)}
     assert found[private] == {
         "room": private, "name": private, "kind": "fanout", "ordering": "ordered", "private": True,
-        "closed": False, "members": 1, "head": 1, "first": 1,
+        "closed": False, "members": 1, "head": 1, "first": 1, "slow_mode": 0,
     }  # fmt: skip
     assert found[closed]["closed"]
     server.django(lambda: Room.objects.create(namespace="orders", slug=f"{mark}-q", kind="queue"))
