@@ -23,7 +23,7 @@ LARGEST_ID = 2**31 - 1  #: of Django's log
 def list_people(query: str = "", after: str = "", limit: int | None = None) -> dict[str, Any]:
     """`{"users", "more", "next"?}`, by name, whose accounts are switched off too; `query` is a part
     of the name."""
-    found = _people().filter(username__gt=after).order_by("username")
+    found = with_presence().filter(username__gt=after).order_by("username")
     if query:
         found = found.filter(people.whose_name_has(query))
     rows = list(found[: clamp(limit) + 1])
@@ -99,7 +99,8 @@ def _page(key: str, rows: list[Any], limit: int | None, show: Any, by: str) -> d
     return reply
 
 
-def _people() -> QuerySet[User]:
+def with_presence() -> QuerySet[User]:
+    """Everyone, with whether they are `online`, when they were (`seen_at`), and whether `banned`."""
     here = Presence.objects.filter(user=OuterRef("pk"))
     bans = Ban.objects.filter(people.in_force(), user=OuterRef("pk"), room=None)
     everyone = people.everyone(active=False)
