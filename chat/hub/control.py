@@ -11,7 +11,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from ..delivery import pools
 from ..errors import Close, EventError
+from ..services import reports
 from .addresses import Address, user_room
 
 if TYPE_CHECKING:
@@ -34,6 +36,9 @@ class Control:
             "move": self._move,
             "disconnect": self._disconnect,
             "kick": self._kick,
+            "end": self._end,
+            "role": self._role,
+            "report": self._report,
             "forget": self._forget,
             "note": self._note,
             "presence": self._presence,
@@ -69,6 +74,25 @@ class Control:
         """A person became a member without asking."""
         self._emit(Address(namespace, (user_room(user),)).as_dict(), "room:added", {"room": room})
 
+    def _role(self, user: int, namespace: str, room: str, role: str) -> None:
+        """A person has another role in a room."""
+        data = {"room": room, "role": role}
+        self._emit(Address(namespace, (user_room(user),)).as_dict(), "room:role", data)
+
+    def _report(self, report: int) -> None:
+        """A report came in or was seen to. Its message is read here, not kept in the control log."""
+        self._hub.insist(partial(self._tell_report, report))
+
+    async def _tell_report(self, report: int) -> None:
+        news = await pools.read(reports.news, report)
+        if news is None:
+            return
+        told, leaders = news
+        self._emit(Address("admin", ("reports",)).as_dict(), "report", told)
+        for user, count in leaders.items():
+            data = {"room": told["room"], "open": count}
+            self._emit(Address(told["namespace"], (user_room(user),)).as_dict(), "room:reports", data)
+
     def _emit(self, address: dict[str, Any], event: str, data: Any) -> None:
         """An event from a process that has no sockets, such as a command."""
         self._hub.events.emit_here({"address": address, "event": event, "data": data})
@@ -91,6 +115,14 @@ class Control:
         for socket in list(self._hub.sockets):
             if socket.id == sid if sid else socket.user is not None and socket.user.id == user:
                 socket.close(Close.NOT_ALLOWED, error)
+
+    def _end(self, user: int, tokens: bool, reason: str = "") -> None:
+        """A person's browser sessions were ended, and with `tokens` those were revoked."""
+        message = f"your session was ended: {reason}" if reason else "your session was ended"
+        error = EventError("session_ended", message, **({"reason": reason} if reason else {}))
+        for socket in self._hub.sockets_of([user]):
+            if tokens or socket.rights.token is None:
+                socket.close(Close.SESSION_ENDED, error)
 
     def _forget(self) -> None:
         """Someone goes by another name in all logs: what was read of them before is read anew."""

@@ -184,8 +184,8 @@ class Room:
         act = notice.get("act")
         if act in REMOVALS:
             self.expel(notice["user"]["id"], REMOVALS[act], notice.get("reason", ""))
-        elif act in ("update", "close"):
-            about = {key: notice[key] for key in ("name", "topic") if key in notice}
+        elif act in ("update", "rules", "close", "reopen"):
+            about = {key: notice[key] for key in ("name", "topic", "slow_mode") if key in notice}
             self.emit("room:updated", {"room": self.slug, **about, "closed": act == "close"})
 
     def forget(self) -> None:

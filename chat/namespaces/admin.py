@@ -16,7 +16,7 @@ from chat.delivery.entries import rfc3339
 from chat.errors import EventError
 from chat.middleware import audit, authenticated, rate_limit, staff_only
 from chat.namespace import Limit, Seq, Slug, Socket, on, register
-from chat.services import moderation, overview
+from chat.services import erasure, moderation, overview
 
 from .chat import Data, me
 from .overseeing import Overseeing
@@ -96,12 +96,12 @@ class Admin(Overseeing):
     async def delete(self, socket: Socket, user: int | str, erase: bool = False) -> Data:
         """The person becomes `deleted-ID`; with `erase` their messages go as well. Asked again,
         what an outage left of those goes."""
-        person = await pools.write(partial(moderation.anonymise, erased=erase), me(socket), user)
-        while await pools.write(moderation.leave_slice, person.pk):
+        person = await pools.write(partial(erasure.anonymise, erased=erase), me(socket), user)
+        while await pools.write(erasure.leave_slice, person.pk):
             pass
         place = (0, 0) if erase else None
         while place is not None:
-            place = await pools.write(moderation.erase_slice, person.pk, place)
+            place = await pools.write(erasure.erase_slice, person.pk, place)
         return {"user": _person(person)}
 
     # Rooms

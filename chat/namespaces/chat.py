@@ -18,7 +18,6 @@ from chat.namespace import (
     Check,
     ClientId,
     Limit,
-    Namespace,
     Seq,
     Slug,
     Socket,
@@ -27,17 +26,13 @@ from chat.namespace import (
     register,
     user_room,
 )
-from chat.services import history, listing, rendering, rooms
+from chat.services import history, listing, moderation, rendering, rooms
 
-Data = dict[str, Any]
+from .moderating import Moderating
+from .shapes import Data, Reason, me
+
 WITH_BODY = ("message", "edit")
 Ordering = Literal["ordered", "unordered"]
-
-
-def me(socket: Socket) -> int:
-    """The id of the person; `authenticated` lets nobody in without one."""
-    assert socket.user is not None
-    return socket.user.id
 
 
 def check_may_create(socket: Socket, what: str) -> None:
@@ -54,7 +49,7 @@ Emoji = Annotated[str, Meta(max_length=32, description="one emoji"), Check(check
 
 
 @register
-class Chat(Namespace):
+class Chat(Moderating):
     path = "chat"
     middleware = (authenticated, rate_limit(), word_filter(events=WITH_BODY), room_words(events=WITH_BODY))
 
@@ -121,8 +116,15 @@ class Chat(Namespace):
         return await self._append(socket, room, client_id, "edit", target=target, body=body, html=html)
 
     @on("delete")
-    async def delete(self, socket: Socket, room: Slug, client_id: ClientId, target: Seq) -> Data:
-        return await self._append(socket, room, client_id, "delete", target=target)
+    async def delete(
+        self, socket: Socket, room: Slug, client_id: ClientId, target: Seq, reason: Reason = ""
+    ) -> Data:
+        """One's own message is a write like any other, someone else's an act of a moderator's."""
+        extra = {"reason": moderation.checked_reason(reason)} if reason else {}
+        if await pools.read(moderation.wrote, self.path, room, target, me(socket)):
+            return await self._append(socket, room, client_id, "delete", target=target, extra=extra)
+        draft = Draft(self.path, room, me(socket), client_id, "delete", target=target, extra=extra)
+        return (await pools.write(moderation.delete_as_member, draft)).as_dict()
 
     @on("react")
     async def react(

@@ -17,7 +17,8 @@ from chat.namespace import Check, ClientId, Limit, Namespace, Seq, Slug, Socket,
 from chat.services import queues
 from chat.services.paging import fitting
 
-from .chat import Data, Ordering, check_may_create, me
+from .chat import Ordering, check_may_create
+from .shapes import Data, me
 
 State = Literal["queued", "leased", "done", "dead", "buried"]
 InFlight = Annotated[int, Meta(ge=1, le=100, description="an integer from 1 to 100")]

@@ -44,7 +44,7 @@ def page(
     check_seq("before", before)
     check_seq("after", after)
     room, membership = rooms.look(namespace, slug, user_id)
-    first = _first(room, membership)
+    first = first_shown(room, membership)
     shown = Message.objects.filter(room=room, target=None, seq__gte=first, seq__lte=room.head)
     if before is not None:
         shown = shown.filter(seq__lt=before)
@@ -64,7 +64,8 @@ def page(
     return reply
 
 
-def _first(room: Room, membership: Membership | None) -> int:
+def first_shown(room: Room, membership: Membership | None) -> int:
+    """The lowest entry that this person may see."""
     if not room.history_from_join:
         return room.first
     return max(room.first, (membership.joined_at_seq if membership else room.head) + 1)

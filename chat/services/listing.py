@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, Exists, F, FilteredRelation, IntegerField, OuterRef, Q, QuerySet, Subquery
+from django.db.models import (
+    Case,
+    Count,
+    Exists,
+    F,
+    FilteredRelation,
+    IntegerField,
+    OuterRef,
+    Q,
+    QuerySet,
+    Subquery,
+    When,
+)
 from django.db.models.functions import Coalesce
 
+from chat.delivery.entries import now, rfc3339
 from chat.models import Ban, Mention, Room
 
-from . import people
+from . import people, reports
 from .paging import clamp, fitting
+from .rooms import LEADERS
 
 
 def list_for(
@@ -44,6 +58,12 @@ def _listed(user_id: int) -> QuerySet[Room]:
         .values("count")
     )
     bans = Ban.objects.filter(people.in_force(), user=user_id, room=OuterRef("pk"))
+    open_reports = (
+        reports.by_others(reports.open_in(OuterRef("pk")), user_id)
+        .values("room")
+        .annotate(count=Count("pk"))
+        .values("count")
+    )
     return (
         Room.objects.alias(mine=FilteredRelation("memberships", condition=Q(memberships__user=user_id)))
         .filter(
@@ -55,12 +75,17 @@ def _listed(user_id: int) -> QuerySet[Room]:
             read=F("mine__read"),
             unread=Coalesce(F("messages") - F("mine__read_messages"), 0, output_field=IntegerField()),
             mentions=Coalesce(Subquery(mentions), 0, output_field=IntegerField()),
+            muted_until=F("mine__muted_until"),
+            open_reports=Case(
+                When(mine__role__in=LEADERS, then=Coalesce(Subquery(open_reports), 0)),
+                output_field=IntegerField(),
+            ),
         )
     )
 
 
 def _as_listed(room: Any) -> dict[str, Any]:
-    return {
+    listed = {
         "room": room.slug,
         "name": room.name or room.slug,
         "topic": room.topic,
@@ -74,4 +99,10 @@ def _as_listed(room: Any) -> dict[str, Any]:
         "read": room.read,
         "unread": max(0, room.unread),
         "mentions": room.mentions,
+        "slow_mode": room.slow_mode,
     }
+    if room.muted_until is not None and room.muted_until > now():
+        listed["muted_until"] = rfc3339(room.muted_until)
+    if room.open_reports is not None:
+        listed["open_reports"] = room.open_reports
+    return listed

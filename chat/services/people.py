@@ -174,6 +174,14 @@ def move_login(old_key: str, new_key: str) -> None:
     Login.objects.filter(session_key=old_key).update(session_key=new_key)
 
 
+def end_sessions(user: User) -> None:
+    """Sign a person out of every browser. The caller tells the processes, which close their sockets."""
+    logins = Login.objects.filter(user=user)
+    keys = list(logins.values_list("session_key", flat=True))
+    logins.delete()
+    Session.objects.filter(session_key__in=keys).delete()
+
+
 # Bans
 
 

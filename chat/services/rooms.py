@@ -33,6 +33,7 @@ UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]"
 
 Role = Membership.Role
 LEADERS = (Role.OWNER, Role.MODERATOR)
+NAMES = {Role.OWNER: "an owner", Role.MODERATOR: "a moderator", Role.MEMBER: "a member"}
 
 
 @dataclass(slots=True)
@@ -89,6 +90,15 @@ def member(namespace: str, slug: str, user_id: int, *, lock: bool = False) -> tu
     if membership is None:
         raise EventError("forbidden", f"you are not a member of {slug!r}")
     return room, membership
+
+
+def find(namespace: str, slug: str, *, lock: bool = False) -> Room:
+    """The room or queue, for those who may see all."""
+    found = Room.objects.select_for_update(no_key=True) if lock else Room.objects.all()
+    room = found.exclude(kind=Room.Kind.CONTROL).filter(namespace=namespace, slug=slug).first()
+    if room is None:
+        raise EventError("not_found", f"there is no room {slug!r} in /{namespace}", field="room")
+    return room
 
 
 def check_member(namespace: str, slug: str, user_id: int, roles: Collection[str] | None = None) -> None:
@@ -246,7 +256,8 @@ def invite(namespace: str, slug: str, by: int, user: int | str) -> User:
     Inviting a member again changes nothing. The control entry tells every process.
     """
     with door.controlled():
-        room = _led(namespace, slug, by)
+        room, _ = led(namespace, slug, by)
+        check_open(room)
         person = people.find(user)
         if Ban.objects.filter(people.in_force(), room=room, user=person).exists():
             raise EventError("forbidden", f"{person.username} is banned from {slug!r}")
@@ -270,11 +281,11 @@ def end_membership(room: Room, membership: Membership, act: str, text: str, reas
     """The same for who is removed: told as a notice, at whose place in the log it takes effect.
     The caller holds the control log and the room."""
     membership.delete()
-    about: dict[str, Any] = {"user": _person(membership), **({"reason": reason} if reason else {})}
+    about: dict[str, Any] = {"user": as_person(membership), **({"reason": reason} if reason else {})}
     if membership.role == Role.OWNER and (heir := _heir(room)):
         heir.role = Role.OWNER
         heir.save(update_fields=["role"])
-        about["owner"] = _person(heir)
+        about["owner"] = as_person(heir)
         text += f" {about['owner']['name']} owns it now."
     note(room, text, act=act, **about)
 
@@ -289,14 +300,21 @@ def update(
     if topic is not None:
         changes["topic"] = checked_text("topic", topic, 300)
     with transaction.atomic():
-        room = _led(namespace, slug, user_id)
-        changes = {field: value for field, value in changes.items() if getattr(room, field) != value}
-        if changes:
-            for field, value in changes.items():
-                setattr(room, field, value)
-            room.save(update_fields=list(changes))
-            note(room, _told(changes), act="update", **changes)
+        room, _ = led(namespace, slug, user_id)
+        check_open(room)
+        rename(room, changes)
     return room
+
+
+def rename(room: Room, wanted: dict[str, str]) -> dict[str, str]:
+    """The same of a room that the caller has locked, with what was checked. Returns what changed."""
+    changes = {field: value for field, value in wanted.items() if getattr(room, field) != value}
+    if changes:
+        for field, value in changes.items():
+            setattr(room, field, value)
+        room.save(update_fields=list(changes))
+        note(room, _told(changes), act="update", **changes)
+    return changes
 
 
 def close(room: Room, reason: str = "") -> None:
@@ -309,14 +327,29 @@ def close(room: Room, reason: str = "") -> None:
             room.save(update_fields=["closed_at"])
 
 
-def _led(namespace: str, slug: str, user_id: int) -> Room:
-    """The room, locked, for an owner or a moderator of it."""
+def reopen(room: Room) -> None:
+    """Entries again. The caller holds the room."""
+    room.closed_at = None
+    room.save(update_fields=["closed_at"])
+    note(room, "The room is open again.", act="reopen")
+
+
+def led(namespace: str, slug: str, user_id: int, roles: Collection[str] = LEADERS) -> tuple[Room, Membership]:
+    """The room, locked, and the membership of someone with one of these roles there."""
     room, membership = member(namespace, slug, user_id, lock=True)
-    if membership.role not in LEADERS:
-        raise EventError("forbidden", f"only an owner or a moderator of {slug!r} may do this")
+    check_role(room, membership.role, roles)
+    return room, membership
+
+
+def check_role(room: Room, role: str, roles: Collection[str] = LEADERS) -> None:
+    if role not in roles:
+        who = " or ".join(NAMES[Role(each)] for each in roles) or "the staff"
+        raise EventError("forbidden", f"only {who} of {room.slug!r} may do this")
+
+
+def check_open(room: Room) -> None:
     if room.closed_at:
-        raise EventError("forbidden", f"{slug!r} is closed")
-    return room
+        raise EventError("forbidden", f"{room.slug!r} is closed")
 
 
 def _heir(room: Room) -> Membership | None:
@@ -326,7 +359,7 @@ def _heir(room: Room) -> Membership | None:
     return members.filter(role=Role.MODERATOR).first() or members.filter(user__is_active=True).first()
 
 
-def _person(membership: Membership) -> dict[str, Any]:
+def as_person(membership: Membership) -> dict[str, Any]:
     return Person(membership.user_id, membership.user.get_username()).as_dict()
 
 

@@ -79,6 +79,12 @@ def apply(namespace: str, slug: str, text: str) -> str:
     return found.apply(text) if found else text
 
 
+def is_word(text: str) -> bool:
+    """Whether a filter could find it: not what has spaces or other signs in it."""
+    token = _tokens().match(text)
+    return token is not None and token.end() == len(text)
+
+
 def _key(text: str) -> str:
     """The same for all ways to write a word: composed or not, with what can't be seen or without."""
     if text.isascii():

@@ -310,7 +310,7 @@ async def test_a_person_who_is_deleted_is_nobody_from_then_on(
     assert server.django(entries_of, alice.id) == [(nobody, "a user was deleted")]
 
 
-@pytest.mark.shortened(services__moderation__SLICE=3)
+@pytest.mark.shortened(services__erasure__SLICE=3)
 async def test_a_person_who_is_erased_leaves_no_word_behind(
     server: Server, alice: Client, bob: Client, charlie: Client, room: str, private: str
 ) -> None:

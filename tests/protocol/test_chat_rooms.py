@@ -206,6 +206,8 @@ async def test_whoever_makes_a_room_owns_it(alice: Client, charlie: Client, conn
         "read": 0,
         "unread": 0,
         "mentions": 0,
+        "slow_mode": 0,
+        "open_reports": 0,
     }
     assert (await listed(alice))[room] == made
     assert (await tab.expect("room:added"))["data"] == {"room": room}

@@ -16,7 +16,7 @@ from chat.delivery import door
 from chat.delivery.entries import SYSTEM, Draft
 from chat.errors import EventError
 from chat.models import Ban, Membership, Mention, Message, Presence, Process, Room
-from chat.services import moderation, rooms, tokens
+from chat.services import erasure, moderation, rooms, tokens
 
 pytestmark = pytest.mark.django_db
 
@@ -63,7 +63,7 @@ def test_whoever_is_not_staff_may_nothing(bob: User, room: Room) -> None:
             (moderation.send_away, bob.pk),
             (moderation.close_room, "general"),
             (moderation.delete_message, "general", 1),
-            (moderation.delete_person, bob.pk),
+            (erasure.delete_person, bob.pk),
         ):
             assert refusal(act, by, *args).code == "forbidden"
     assert not LogEntry.objects.exists()
@@ -73,7 +73,7 @@ def test_staff_who_are_banned_from_the_site_may_nothing(alice: User, bob: User) 
     """Not even in the moment before their sockets are closed, and least of all end their ban."""
     dora = User.objects.create(username="dora", is_staff=True)
     moderation.ban(dora.pk, alice.pk, reason="went too far")
-    for act, about in ((moderation.unban, alice), (moderation.ban, dora), (moderation.delete_person, bob)):
+    for act, about in ((moderation.unban, alice), (moderation.ban, dora), (erasure.delete_person, bob)):
         assert refusal(act, alice.pk, about.pk).code == "forbidden"
     moderation.unban(dora.pk, alice.pk)
     moderation.ban(alice.pk, bob.pk)
@@ -91,7 +91,7 @@ def test_commands_act_as_the_system(bob: User) -> None:
 
 def test_the_system_itself_is_no_person(alice: User) -> None:
     assert refusal(moderation.ban, alice.pk, SYSTEM).code == "not_found"
-    assert refusal(moderation.delete_person, alice.pk, "system").code == "not_found"
+    assert refusal(erasure.delete_person, alice.pk, "system").code == "not_found"
 
 
 def test_what_is_refused_leaves_nothing_behind(alice: User, bob: User, room: Room) -> None:
@@ -110,12 +110,12 @@ def test_superusers_who_cannot_come_in_do_not_count() -> None:
     User.objects.create(username="inactive", is_superuser=True, is_active=False)
     banned = User.objects.create(username="banned", is_superuser=True)
     ban = Ban.objects.create(user=banned)
-    for act in (moderation.ban, moderation.delete_person):
+    for act in (moderation.ban, erasure.delete_person):
         assert "last superuser" in refusal(act, boss.pk, boss.pk).message
         assert "last superuser" in refusal(act, SYSTEM, boss.pk).message
     ban.until = timezone.now() - timedelta(seconds=1)
     ban.save()
-    moderation.delete_person(boss.pk, boss.pk)
+    erasure.delete_person(boss.pk, boss.pk)
 
 
 def test_the_last_superuser_can_be_banned_from_a_room(room: Room) -> None:
@@ -157,7 +157,7 @@ def test_what_is_left_of_who_is_deleted(alice: User, bob: User, room: Room) -> N
     )
     Ban.objects.create(user=bob, room=room)
     seq = say(alice_joined(alice, room), "hello @bob", extra={"mentions": [{"id": bob.pk, "name": "bob"}]})
-    moderation.delete_person(alice.pk, "bob")
+    erasure.delete_person(alice.pk, "bob")
     bob.refresh_from_db()
     assert (bob.username, bob.email, bob.first_name) == (f"deleted-{bob.pk}", "", "")
     assert not (bob.is_active or bob.is_staff or bob.is_superuser or bob.has_usable_password())
@@ -178,10 +178,10 @@ def alice_joined(alice: User, room: Room) -> User:
 def test_who_is_deleted_leaves_every_room_some_at_a_time(
     alice: User, bob: User, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(moderation, "ROOMS", 2)
+    monkeypatch.setattr(erasure, "ROOMS", 2)
     more = [rooms.create("chat", bob.pk, f"room{number}") for number in range(4)]
-    moderation.anonymise(alice.pk, bob.pk)
-    assert [moderation.leave_slice(bob.pk) for _ in range(3)] == [True, True, False]
+    erasure.anonymise(alice.pk, bob.pk)
+    assert [erasure.leave_slice(bob.pk) for _ in range(3)] == [True, True, False]
     assert not Membership.objects.filter(user=bob).exists()
     for each in (room, *more):
         notice = Message.objects.filter(room=each, kind="notice").latest("seq")
@@ -190,14 +190,14 @@ def test_who_is_deleted_leaves_every_room_some_at_a_time(
 
 def test_the_name_of_nobody_may_be_taken(alice: User, bob: User) -> None:
     User.objects.create(username=f"deleted-{bob.pk}")
-    person = moderation.delete_person(alice.pk, bob.pk)
+    person = erasure.delete_person(alice.pk, bob.pk)
     assert person.username.startswith(f"deleted-{bob.pk}-")
 
 
 def test_erasing_leaves_tombstones_and_a_log_without_gaps(
     alice: User, bob: User, room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(moderation, "SLICE", 2)
+    monkeypatch.setattr(erasure, "SLICE", 2)
     alice_joined(alice, room)
     said = [say(bob, f"word {number}") for number in range(5)]
     named = say(bob, "hi @alice", extra={"mentions": [{"id": alice.pk, "name": "alice"}]})
@@ -205,7 +205,7 @@ def test_erasing_leaves_tombstones_and_a_log_without_gaps(
     door.write(edit)
     kept = say(alice, "mine")
     assert Mention.objects.filter(seq=named).exists()
-    moderation.delete_person(alice.pk, bob.pk, erase=True)
+    erasure.delete_person(alice.pk, bob.pk, erase=True)
     rows = list(Message.objects.filter(room=room).order_by("seq"))
     assert [row.seq for row in rows] == list(range(1, len(rows) + 1))
     assert [row.seq for row in rows if row.body] == [kept]
@@ -213,7 +213,7 @@ def test_erasing_leaves_tombstones_and_a_log_without_gaps(
     assert not Mention.objects.filter(seq=named).exists()
     assert [row.target for row in rows if row.kind == "delete"] == [*said, named]
     head = Room.objects.get(pk=room.pk).head
-    moderation.delete_person(alice.pk, bob.pk, erase=True)
+    erasure.delete_person(alice.pk, bob.pk, erase=True)
     assert Room.objects.get(pk=room.pk).head == head
 
 
@@ -221,5 +221,5 @@ def test_erasing_takes_what_is_in_rooms_they_left_long_ago(alice: User, bob: Use
     seq = say(bob, "word")
     rooms.quit("chat", "general", bob.pk)
     moderation.close_room(alice.pk, "general")
-    moderation.delete_person(alice.pk, bob.pk, erase=True)
+    erasure.delete_person(alice.pk, bob.pk, erase=True)
     assert Message.objects.get(room=room, seq=seq).body == ""

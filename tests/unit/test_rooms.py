@@ -327,7 +327,7 @@ def test_a_list_has_the_public_rooms_and_ones_own(
     assert listed(charlie)["public"] == {
         **{"room": "public", "name": "Public", "topic": "", "private": False, "ordering": "ordered"},
         **{"closed": False, "member": False, "role": None, "head": 0, "cursor": None, "read": None},
-        **{"unread": 0, "mentions": 0},
+        **{"unread": 0, "mentions": 0, "slow_mode": 0},
     }
 
 

@@ -13,7 +13,7 @@ from django.db import transaction
 
 from chat.errors import EventError
 from chat.models import Ban, Membership, Room
-from chat.services import moderation, rooms
+from chat.services import erasure, moderation, rooms
 
 from .conftest import MakeRoom
 from .support import (
@@ -74,7 +74,7 @@ def test_what_moderators_and_members_do_at_once_does_not_deadlock(
         lambda room, who: moderation.kick(boss.pk, who.pk, room.slug),
         lambda room, who: moderation.mute(boss.pk, who.pk, room.slug, seconds=0.001),
         lambda room, who: moderation.delete_message(boss.pk, room.slug, now(room).head),
-        lambda room, who: moderation.delete_person(boss.pk, charlie.pk),
+        lambda room, who: erasure.delete_person(boss.pk, charlie.pk),
     ]
     with others(2) as threads:
         for done in [threads.submit(something, seed) for seed in range(4)]:
