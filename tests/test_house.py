@@ -81,9 +81,9 @@ def test_every_event_is_in_the_protocol(namespace: object) -> None:
 
 
 def event_names(namespace: object) -> list[str]:
-    """What `@on(…)` registers in the namespace's file."""
-    module = sys.modules[type(namespace).__module__]
-    return re.findall(r'@on\("([^"]+)"', Path(module.__file__ or "").read_text())
+    """What `@on(…)` registers in the files of the namespace and of what it is made of."""
+    modules = {sys.modules[each.__module__].__file__ for each in type(namespace).__mro__[:-1]}
+    return re.findall(r'@on\("([^"]+)"', "".join(Path(file or "").read_text() for file in modules))
 
 
 def test_every_test_that_the_documentation_names_is_there() -> None:
