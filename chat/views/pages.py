@@ -9,7 +9,7 @@ from django.http import HttpResponse
 from chat.services import history, listing, rooms
 
 from .shell import SignedIn, render_shell, signed_in
-from .words import CHAT, EMOJIS
+from .words import BANS, CHAT, EMOJIS, MUTES
 
 NAMESPACE = "chat"
 FIRST_PAGE = 50
@@ -37,7 +37,8 @@ def _shell(request: SignedIn, view: rooms.View | None = None) -> HttpResponse:
         "history": _history(view, user.pk) if view and view.membership else None,
     }
     context = {"room": view.room if view else None, "words": CHAT, "emojis": EMOJIS}
-    return render_shell(request, "chat/chat.html", "chat/js/main.js", page, **context)
+    durations = {"mutes": MUTES, "bans": BANS}
+    return render_shell(request, "chat/chat.html", "chat/js/main.js", page, **context, **durations)
 
 
 def _history(view: rooms.View, user_id: int) -> dict[str, Any]:

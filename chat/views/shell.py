@@ -17,6 +17,7 @@ from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 
 from chat.errors import EventError
+from chat.services import people
 
 IMPORT = re.compile(r"""^(?:import|export)\b[^;"']*["'](\.{1,2}/[^"']+)["'];""", re.MULTILINE)
 
@@ -28,12 +29,15 @@ class SignedIn(HttpRequest):
 
 
 def signed_in(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """For those who are signed in. What isn't open to a person is as absent as what doesn't exist."""
+    """For those who are signed in, and not banned. What isn't open to a person is as absent as what
+    doesn't exist."""
 
     @never_cache
     @login_required
     @wraps(view)
-    def answer(request: HttpRequest, **place: str) -> HttpResponse:
+    def answer(request: SignedIn, **place: str) -> HttpResponse:
+        if ban := people.site_bans([request.user.pk]).get(request.user.pk):
+            return render(request, "banned.html", {"ban": ban}, status=403)
         try:
             return view(request, **place)
         except EventError as error:

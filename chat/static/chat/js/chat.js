@@ -1,7 +1,8 @@
 /**
  * A person's chat in one page: their rooms over one socket, what they write through the outbox.
- * Knows nothing of the page; dispatches `rooms` (the list), `room` (`detail` is the Room) and
- * `people` (who is here, who types, of the Room in `detail`).
+ * Knows nothing of the page; dispatches `rooms` (the list), `room` (`detail` is the Room),
+ * `people` (who is here, who types, of the Room in `detail`), `members` (who belongs to it, and
+ * as what) and `reports` (of its messages).
  */
 
 import { History } from "./history.js";
@@ -10,6 +11,7 @@ import { Room } from "./room.js";
 
 const RESUME_AT_MOST = 1_000; // entries; a device further behind reads on from the person's cursor
 const READ_EVERY = 1_000;
+const REMOVALS = { quit: "quit", kick: "kicked", ban: "banned" }; // notices that end a membership
 
 export class Chat extends EventTarget {
   rooms = new Map();
@@ -51,6 +53,11 @@ export class Chat extends EventTarget {
     this.#outbox.addEventListener("sent", ({ detail: { record, receipt } }) => {
       this.rooms.get(record.room)?.timeline.acknowledged(record, receipt);
     });
+    this.#outbox.addEventListener("held", ({ detail: { room: slug, refusal } }) => {
+      const room = this.rooms.get(slug);
+      room?.held(refusal);
+      this.#changed(room);
+    });
     this.#outbox.addEventListener("change", ({ detail }) => this.#changed(this.rooms.get(detail.room)));
     this.#channel.addEventListener("message", ({ data }) => {
       if (data.read) this.#wasRead(this.rooms.get(data.read.room), data.read.seq);
@@ -90,11 +97,16 @@ export class Chat extends EventTarget {
     this.#say("rooms");
   }
 
-  #gone(room) {
-    room.info = { ...room.info, member: false };
+  #gone(room, why = room.error) {
+    room.error = why;
+    room.info = { ...room.info, member: false, role: null };
     room.joined = false;
     if (room !== this.open) this.rooms.delete(room.slug);
     this.#changed(room);
+  }
+
+  #removed(room, { code, reason, until }) {
+    this.#gone(room, code === "quit" ? null : { code, reason, until });
   }
 
   // Joining. What a page has shown it never asks for again; a new page goes on where this
@@ -195,7 +207,9 @@ export class Chat extends EventTarget {
 
   #notice(room, data) {
     room.note(data);
-    if (["quit", "kick", "ban"].includes(data.act) && data.user?.id === this.#me.id) this.#gone(room);
+    const code = data.user?.id === this.#me.id && REMOVALS[data.act];
+    if (code) this.#removed(room, { code, ...data });
+    if (data.user) this.#say("members", room);
     return true;
   }
 
@@ -214,12 +228,21 @@ export class Chat extends EventTarget {
     if (event === "typing" && room) this.#types(room, data.user);
     else if (event === "receipts" && room) this.#receipts(room, data);
     else if (event === "presence" && room) this.#presence(room, data.changes);
-    else if (event.startsWith("room:")) this.#roomsChanged(event, room);
+    else if (event === "room:reports") this.#reports(room, data.open);
+    else if (event.startsWith("room:")) this.#roomsChanged(event, room, data);
   }
 
-  #roomsChanged(event, room) {
-    if (event === "room:removed" && room) this.#gone(room);
+  #roomsChanged(event, room, data) {
+    if (event === "room:removed" && room) this.#removed(room, data);
     this.refresh().catch(() => {});
+  }
+
+  #reports(room, open) {
+    if (!room) return;
+    room.info = { ...room.info, open_reports: open };
+    this.#say("reports", room);
+    this.#say("rooms");
+    this.#changed(room);
   }
 
   #receipts(room, data) {
@@ -272,7 +295,7 @@ export class Chat extends EventTarget {
 
   async quit(room) {
     await this.#socket.call("room:quit", { room: room.slug });
-    this.#gone(room);
+    this.#gone(room, null);
     this.#say("rooms");
   }
 

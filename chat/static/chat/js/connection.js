@@ -12,7 +12,7 @@ export const page = JSON.parse(document.getElementById("page").textContent);
 const { namespace, user } = page;
 const owner = namespace === "chat" ? user.id : `${namespace}:${user.id}`;
 
-export const me = { id: user.id, name: user.name };
+export const me = { id: user.id, name: user.name, staff: user.staff };
 export const memory = new Memory(owner, localStorage);
 export const channel = new BroadcastChannel(`chatsite-${owner}`);
 export const socket = new Socket(`${location.origin.replace(/^http/, "ws")}/ws/${namespace}/`, {
@@ -28,3 +28,8 @@ export const outbox = new Outbox({
   locks: navigator.locks,
 });
 await outbox.open();
+
+// Who is kept out of the site can write nothing more, and has to see that it did not go.
+socket.addEventListener("state", () => {
+  if (socket.state === "ended" && socket.reason?.code === "banned") outbox.refuse(socket.reason);
+});

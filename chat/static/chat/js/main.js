@@ -3,11 +3,14 @@
 import { openConnection, startNavigation } from "./navigation.js";
 import { chat, page } from "./session.js";
 
+import "./elements/connection-ended.js";
 import "./elements/connection-state.js";
 import "./elements/message-composer.js";
 import "./elements/message-list.js";
 import "./elements/room-list.js";
 import "./elements/room-page.js";
+import "./elements/room-people.js";
+import "./elements/room-reports.js";
 import { startDialogs } from "./elements/dialogs.js";
 import { startNotices } from "./notices.js";
 import { startShortcuts } from "./shortcuts.js";

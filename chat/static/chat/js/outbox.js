@@ -7,7 +7,8 @@
  * under way are awaited and everything is sent again from the first unanswered one; a write
  * refused for good stays, marked, until its writer tries again or discards it.
  *
- * Dispatches `change` (`{room}`), `sent` (`{record, receipt}`) and `stuck`.
+ * Dispatches `change` (`{room}`), `sent` (`{record, receipt}`), `held` (`{room, refusal}`: for a while)
+ * and `stuck`.
  */
 
 import { retryDelay } from "./socket.js";
@@ -37,6 +38,7 @@ export class Outbox extends EventTarget {
   #place;
   #records = [];
   #online = false;
+  #refusal = null; // of everything, until there is a connection again
   #release = null; // ends this tab's turn at sending
   #waiting = null; // the AbortController of a tab that asked for the lock
   #lanes = new Map();
@@ -67,6 +69,11 @@ export class Outbox extends EventTarget {
   /** Not yet acknowledged and not refused. */
   get waiting() {
     return this.#records.filter((record) => !record.error);
+  }
+
+  /** Refused for good: its writer tries again or discards it. */
+  get refused() {
+    return this.#records.filter((record) => record.error);
   }
 
   of(room) {
@@ -125,8 +132,15 @@ export class Outbox extends EventTarget {
   online(up) {
     if (up === this.#online) return;
     this.#online = up;
+    if (up) this.#refusal = null;
     if (up) this.#compete();
     else this.#stop();
+  }
+
+  /** The server takes nothing more of this person: what waits is refused, and shown so. */
+  refuse(refusal) {
+    this.#refusal = refusal;
+    this.#pump();
   }
 
   // Tabs
@@ -209,6 +223,7 @@ export class Outbox extends EventTarget {
   // Sending
 
   #pump() {
+    if (this.#refusal) for (const record of this.waiting) this.#refuse(record, this.#refusal);
     if (!this.sending) return;
     for (const record of this.waiting) {
       const lane = this.#lane(record.room);
@@ -244,6 +259,7 @@ export class Outbox extends EventTarget {
   }
 
   async #refuse(record, refusal) {
+    if (!this.#records.some(({ n }) => n === record.n)) return; // it has got through after all
     const refused = { ...record, error: { ...refusal, message: refusal.message } };
     await this.#store.put(refused).catch(() => {}); // tried, and refused, again by a later page
     this.#tell({ refused });
@@ -252,6 +268,7 @@ export class Outbox extends EventTarget {
   #hold(lane, refusal, room) {
     lane.held = true;
     lane.wait = Math.max(lane.wait, (refusal.retry_after ?? 0) * 1000);
+    this.dispatchEvent(new CustomEvent("held", { detail: { room, refusal } }));
     const { behind } = refusal;
     if (behind && !this.#records.some((record) => record.client_id === behind && record.room === room)) {
       // Another tab got that one through: on this connection it will never come again.

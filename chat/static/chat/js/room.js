@@ -3,6 +3,18 @@
 import { Timeline } from "./timeline.js";
 
 const TYPING_LAPSES = 6_000;
+const LEADERS = ["owner", "moderator"];
+const FOR_GOOD = "9999-12-31T23:59:59.000Z";
+
+const given = (fields) => Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined));
+
+/** What notices say of the room, by their act. */
+const CHANGES = {
+  update: ({ name, topic }) => given({ name: name || undefined, topic }),
+  rules: ({ slow_mode }) => given({ slow_mode }),
+  close: ({ reason }) => ({ closed: true, close_reason: reason }),
+  reopen: () => ({ closed: false }),
+};
 
 export class Room {
   here = []; // the first hundred who are here
@@ -12,11 +24,13 @@ export class Room {
   readByAll = 0;
   joined = false;
   loading = null; // the page of history under way
-  error = null; // why it could not be joined
+  error = null; // why it could not be joined, or is no longer
   unread = 0;
   mentions = 0;
   read = 0;
   #counted = 0; // entries up to here are in `unread` already
+  #wrote = { seq: 0, at: 0 }; // the last own message that was stored, by this browser's clock
+  #heldUntil = 0;
 
   constructor(info, me) {
     this.slug = info.room;
@@ -30,9 +44,43 @@ export class Room {
     return this.info.member;
   }
 
+  /** Whether this person may moderate here. */
+  get leads() {
+    return Boolean(this.me.staff) || LEADERS.includes(this.info.role);
+  }
+
+  get owns() {
+    return Boolean(this.me.staff) || this.info.role === "owner";
+  }
+
+  /** Why this person can't write here, `{code, until?, reason?}`; null where they can. */
+  barrier(now = Date.now()) {
+    const { member, private: isPrivate, closed, close_reason, muted_until, mute_reason } = this.info;
+    if (!member) return this.error ?? { code: isPrivate ? "no_longer" : "preview" };
+    if (closed) return { code: "closed", reason: close_reason };
+    if (muted_until && new Date(muted_until) > now) return { code: "muted", until: muted_until, reason: mute_reason };
+    return null;
+  }
+
+  /** Milliseconds until the next message of a plain member is taken, in a room in slow mode. */
+  pause(now = Date.now()) {
+    const { slow_mode } = this.info;
+    if (!slow_mode || this.leads) return 0;
+    const last = this.timeline.rows.findLast((row) => row.kind === "message" && row.from.id === this.me.id);
+    if (last && last.seq !== this.#wrote.seq) this.#wrote = { seq: last.seq, at: Math.min(Date.parse(last.at), now) };
+    return Math.max(0, this.#wrote.at + slow_mode * 1000 - now, this.#heldUntil - now);
+  }
+
+  /** A message was refused for a while: the server's clock knows better than this browser's. */
+  held({ slow_mode, retry_after }) {
+    if (!slow_mode) return;
+    this.info = { ...this.info, slow_mode };
+    this.#heldUntil = Date.now() + retry_after * 1000;
+  }
+
   /** Takes the server's numbers, unless this page is ahead of them. */
   refresh(info) {
-    this.info = { ...this.info, ...info };
+    this.info = { ...this.info, muted_until: null, open_reports: 0, ...info };
     if (info.head < this.#counted || (this.read && this.read >= info.head)) return;
     this.#counted = info.head;
     this.unread = info.unread;
@@ -58,10 +106,17 @@ export class Room {
     this.unread = this.mentions = 0;
   }
 
-  /** A notice that changed the room itself. */
-  note({ act, name, topic }) {
-    if (act === "update") this.info = { ...this.info, ...(name && { name }), ...(topic !== undefined && { topic }) };
-    if (act === "close") this.info = { ...this.info, closed: true };
+  /** A notice that changed the room itself, or what this person may do in it. */
+  note(notice) {
+    this.info = { ...this.info, ...CHANGES[notice.act]?.(notice), ...this.#mine(notice) };
+  }
+
+  #mine({ act, user, owner, role, until, reason }) {
+    if (owner?.id === this.me.id) return { role: "owner" };
+    if (user?.id !== this.me.id) return {};
+    if (act === "role") return { role };
+    if (act === "mute") return { muted_until: until ?? FOR_GOOD, mute_reason: reason };
+    return act === "unmute" ? { muted_until: null } : {};
   }
 
   receipts({ received_by_all = this.receivedByAll, read_by_all = this.readByAll }) {

@@ -1,6 +1,7 @@
 /** What the scripts say; the words come with the page, translated. */
 
 const words = JSON.parse(document.getElementById("words").textContent);
+const FOR_GOOD = "9999"; // the year in which a mute ends that never does
 
 export function say(key, values = {}) {
   return words[key].replace(/\{(\w+)\}/g, (_, name) => values[name]);
@@ -11,20 +12,30 @@ export function count(key, n) {
   return say(n === 1 && `${key}_one` in words ? `${key}_one` : key, { n });
 }
 
+export const has = (key) => key in words;
+
+/** What lasts up to a time, `KEY_until`, or for good, `KEY`. */
+export function sayUntil(key, until, values = {}) {
+  const ends = until && !until.startsWith(FOR_GOOD);
+  return ends ? say(`${key}_until`, { ...values, until: whenOf(until) }) : say(key, values);
+}
+
 /** Why the server refused something, for the person whose it was. */
-export function reasonOf({ code, message, until, reference }) {
-  if (`${code}_reason` in words) return say(`${code}_reason`);
-  if (until && `${code}_until` in words) return say(`${code}_until`, { until: momentOf(until) });
+export function reasonOf({ code, message, until, reason, reference }) {
+  if (has(`${code}_reason`)) return say(`${code}_reason`);
+  if (until && has(`${code}_until`)) return [sayUntil(code, until), reason].filter(Boolean).join(": ");
   return reference ? say("reference", { reason: message, reference }) : message;
 }
 
 const language = document.documentElement.lang;
 const clock = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
 const moment = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "medium" });
+const when = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 const weekday = new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" });
 const date = new Intl.DateTimeFormat(language, { dateStyle: "long" });
 
 export const timeOf = (at) => clock.format(new Date(at));
+export const whenOf = (at) => when.format(new Date(at));
 export const momentOf = (at) => moment.format(new Date(at));
 
 export function dayOf(at, now = new Date()) {

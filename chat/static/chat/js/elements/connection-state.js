@@ -1,7 +1,8 @@
 import { outbox, socket } from "../connection.js";
-import { count, reasonOf, say } from "../words.js";
+import { count, say } from "../words.js";
 
-/** The connection in words: "online", "connecting…", "offline: 3 messages waiting". */
+/** The connection in words: "online", "connecting…", "offline: 3 messages waiting". Why it ended,
+ * when it did, is told by `connection-ended`. */
 class ConnectionState extends HTMLElement {
   connectedCallback() {
     socket.addEventListener("state", () => this.show());
@@ -14,23 +15,19 @@ class ConnectionState extends HTMLElement {
   }
 
   show() {
-    const { state, reason } = socket;
+    const { state } = socket;
     this.dataset.state = state;
-    const words = this.#words(state, reason);
+    const words = this.#words(state);
     const place = this.querySelector(".words");
     if (place.textContent !== words) place.textContent = words;
-    const signedOut = ["unauthenticated", "session_ended"].includes(reason?.code);
-    this.querySelector('[data-act="sign-in"]').hidden = state !== "ended" || !signedOut;
-    this.querySelector('[data-act="reconnect"]').hidden = !(state === "offline" || (state === "ended" && !signedOut));
+    this.querySelector('[data-act="reconnect"]').hidden = state !== "offline";
   }
 
-  #words(state, reason) {
-    const said = state === "ended" && reason ? `${say("ended")}: ${reasonOf(reason)}` : say(state);
+  #words(state) {
     const waiting = outbox.waiting.length;
-    if (!waiting) return said;
+    if (!waiting) return say(state);
     const kept = outbox.durable ? "" : ` (${say("not_kept")})`;
-    if (state === "online") return say("sending") + kept;
-    return `${said}${said.includes(":") ? " · " : ": "}${count("waiting", waiting)}${kept}`;
+    return state === "online" ? say("sending") + kept : `${say(state)}: ${count("waiting", waiting)}${kept}`;
   }
 }
 

@@ -3,6 +3,7 @@
 import { chat } from "../session.js";
 import { say } from "../words.js";
 import { answer, dialog, open, openBlank, showAddress, slugOf, startOpeners } from "./dialog.js";
+import { MODERATING, startModerating } from "./moderating.js";
 import { plainText } from "./parts.js";
 
 export function startDialogs(go) {
@@ -17,17 +18,25 @@ export function startDialogs(go) {
     await chat.quit(room);
     if (room.info.private) go("/");
   });
+  const list = document.querySelector("message-list");
   let doomed;
-  document.querySelector("message-list").addEventListener("delete", ({ detail: row }) => {
+  function remove(row) {
     doomed = row;
     dialog("delete").querySelector(".what").textContent = plainText(row);
-    open("delete");
+    dialog("delete").querySelector(".field").hidden = row.from.id === chat.me.id;
+    openBlank("delete");
+  }
+  list.addEventListener("delete", ({ detail: row }) => remove(row));
+  answer("delete", (form) => {
+    const reason = form.get("reason").trim();
+    return chat.write(chat.open, "delete", { target: doomed.seq, ...(reason && { reason }) });
   });
-  answer("delete", () => chat.write(chat.open, "delete", { target: doomed.seq }));
+  startModerating({ show: (seq) => list.goTo(seq), remove });
   dialog("create").addEventListener("input", () => showAddress("/rooms/"));
 }
 
 const OPENERS = {
+  ...MODERATING,
   create() {
     openBlank("create");
     showAddress("/rooms/");

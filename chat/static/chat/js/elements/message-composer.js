@@ -1,5 +1,5 @@
 import { chat } from "../session.js";
-import { say } from "../words.js";
+import { durationOf, say } from "../words.js";
 import { Composer } from "./composer.js";
 import { pickEmoji } from "./emoji-picker.js";
 
@@ -11,6 +11,7 @@ class MessageComposer extends Composer {
   #editing = null; // the row being edited
   #replying = null; // the row being answered
   #typed = 0;
+  #pacing = null;
 
   connectedCallback() {
     super.connectedCallback();
@@ -31,6 +32,19 @@ class MessageComposer extends Composer {
     const label = say("write_to", { name: room.info.name });
     this.text.placeholder = this.text.ariaLabel = label;
     this.enter(room.slug);
+  }
+
+  /** The room's slow mode, and how long the next message waits. */
+  showPace() {
+    clearTimeout(this.#pacing);
+    const { slow_mode } = this.room.info;
+    const place = this.querySelector(".pace");
+    place.hidden = !slow_mode || this.room.leads;
+    if (place.hidden) return;
+    const seconds = Math.ceil(this.room.pause() / 1000);
+    const words = say("slow_mode", { time: durationOf(slow_mode) });
+    place.textContent = seconds ? `${words} ${say("next_in", { time: clockOf(seconds) })}` : words;
+    if (seconds) this.#pacing = setTimeout(() => this.showPace(), 1000);
   }
 
   reply(row) {
@@ -115,5 +129,8 @@ class MessageComposer extends Composer {
     }
   }
 }
+
+/** "0:09", "12:30" */
+const clockOf = (seconds) => `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 
 customElements.define("message-composer", MessageComposer);

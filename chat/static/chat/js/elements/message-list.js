@@ -210,12 +210,9 @@ class MessageList extends HTMLElement {
     if (!row.seq || row.deleted || row.kind !== "message" || !this.room.member || this.room.info.closed) return;
     const mine = row.from.id === chat.me.id;
     this.#toolbar.querySelector('[data-act="edit"]').hidden = !mine;
-    this.#toolbar.querySelector('[data-act="delete"]').hidden = !mine && !this.#mayDelete();
+    this.#toolbar.querySelector('[data-act="report"]').hidden = mine;
+    this.#toolbar.querySelector('[data-act="delete"]').hidden = !mine && !this.room.leads;
     element.append(this.#toolbar);
-  }
-
-  #mayDelete() {
-    return ["owner", "moderator"].includes(this.room.info.role);
   }
 
   #click(event) {
@@ -238,6 +235,7 @@ class MessageList extends HTMLElement {
       case "reply":
       case "edit":
       case "delete":
+      case "report":
         return this.#ask(button.dataset.act, row);
       case "who":
         return row.seq && this.#who(button, row);
@@ -264,6 +262,11 @@ class MessageList extends HTMLElement {
     openBeside(WHO, button.isConnected ? button : this);
     const timer = setInterval(() => chat.who(room, seq).then(showWho, () => {}), WHO_EVERY);
     WHO.addEventListener("beforetoggle", () => clearInterval(timer), { once: true });
+  }
+
+  /** Brings a message of this room before one's eyes. */
+  goTo(seq) {
+    this.#reveal(seq);
   }
 
   #reveal(seq) {
@@ -307,7 +310,7 @@ class MessageList extends HTMLElement {
       case "e":
         return mine && (() => this.#ask("edit", row));
       case "Delete":
-        return row.seq && !row.deleted && (mine || this.#mayDelete()) && (() => this.#ask("delete", row));
+        return row.seq && !row.deleted && (mine || this.room.leads) && (() => this.#ask("delete", row));
     }
   }
 

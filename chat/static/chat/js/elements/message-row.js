@@ -58,9 +58,8 @@ function showTime(time, { at, edited_at, deleted }) {
 function showBody(body, row) {
   body.className = "body";
   if (row.deleted) {
-    const { by } = row.deleted;
     body.classList.add("gone");
-    body.textContent = by && by.id !== row.from.id ? say("deleted_by", { name: by.name }) : say("deleted");
+    body.textContent = goneOf(row);
   } else if (row.html) {
     body.classList.add("rich");
     body.innerHTML = row.html; // made safe by the server; nothing else is ever set as HTML
@@ -68,6 +67,11 @@ function showBody(body, row) {
     body.classList.toggle("jumbo", ONLY_EMOJI.test(row.body));
     body.textContent = row.body;
   }
+}
+
+function goneOf({ from, deleted: { by, reason } }) {
+  const words = by && by.id !== from.id ? say("deleted_by", { name: by.name }) : say("deleted");
+  return reason ? `${words} ${say("reason", { reason })}` : words;
 }
 
 function showQuote(quote, { reply_to, deleted }, quoted) {

@@ -63,6 +63,19 @@ export function announce(words) {
   while (announcements.childElementCount > ANNOUNCED) announcements.firstElementChild.remove();
 }
 
+const TOAST = 6_000;
+let toasting = null;
+
+/** Says for a moment that something was done. */
+export function toast(words) {
+  const place = document.getElementById("toast");
+  place.textContent = words;
+  place.showPopover();
+  announce(words);
+  clearTimeout(toasting);
+  toasting = setTimeout(() => place.hidePopover(), TOAST);
+}
+
 /** Opens a popover beside what opened it, inside the window. */
 export function openBeside(popover, opener) {
   popover.showPopover();

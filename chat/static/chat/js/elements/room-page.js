@@ -1,17 +1,20 @@
 import { chat, socket } from "../session.js";
-import { reasonOf, say } from "../words.js";
+import { count, has, reasonOf, say, sayUntil } from "../words.js";
 import { listPeople, showKind } from "./parts.js";
 
-/** One room: its head, its messages, and where one writes, or how one gets in. */
+const LONGEST_TIMER = 2 ** 31 - 1;
+
+/** One room: its head, its messages, and where one writes, or why one can't and how one gets in. */
 class RoomPage extends HTMLElement {
   room = null;
+  #waking = null;
 
   connectedCallback() {
     this.list = this.querySelector("message-list");
     this.composer = this.querySelector("message-composer");
     chat.addEventListener("room", ({ detail }) => detail === this.room && this.render());
     chat.addEventListener("people", ({ detail }) => detail === this.room && this.#showPeople());
-    socket.addEventListener("state", () => this.room && this.#showPeople());
+    socket.addEventListener("state", () => this.room && this.render());
     this.list.addEventListener("reply", ({ detail }) => this.composer.reply(detail));
     this.list.addEventListener("edit", ({ detail }) => this.composer.edit(detail));
     this.list.addEventListener("seen", () => this.#read());
@@ -27,14 +30,15 @@ class RoomPage extends HTMLElement {
     this.composer.show(room);
     this.list.show(room);
     this.render();
-    this.#showPeople();
     // A touch keyboard would cover half of what one came to read.
     if (!matchMedia("(pointer: coarse)").matches) this.composer.focus();
   }
 
   render() {
     this.#showHead();
+    this.#showReports();
     this.#showGate();
+    this.#showPeople();
     this.list.render();
     this.#read();
   }
@@ -45,33 +49,62 @@ class RoomPage extends HTMLElement {
     this.querySelector(".topic").textContent = info.topic;
     const kind = this.querySelector(".room-kind");
     showKind(kind, info);
+    const { leads } = this.room;
+    this.querySelector('[popovertarget="room-menu"]').hidden = !member && !leads;
     for (const element of this.querySelectorAll("[data-member]")) element.hidden = !member;
-    const leads = ["owner", "moderator"].includes(info.role);
-    this.querySelector('#room-menu [data-act="invite"]').hidden = !leads || info.closed;
+    for (const element of this.querySelectorAll("[data-lead]")) element.hidden = !leads;
+    this.querySelector('#room-menu [data-act="invite"]').hidden = !member || !leads || info.closed;
+    this.querySelector('#room-menu [data-act="settings"]').hidden = !leads || info.closed;
   }
 
-  /** Without membership there is a way in instead of a composer. */
+  /** Who leads the room sees that something was reported. */
+  #showReports() {
+    const open = this.room.leads ? this.room.info.open_reports : 0;
+    const words = count("open_reports", open);
+    const button = this.querySelector(".reports-button");
+    button.hidden = !open;
+    button.querySelector(".count").textContent = open;
+    button.ariaLabel = button.title = words;
+    const badge = this.querySelector("#room-menu .badge");
+    badge.hidden = !open;
+    badge.textContent = open;
+  }
+
+  /** Where nothing may be written it says why, and there may be a way in instead of a composer. */
   #showGate() {
-    const { info, member, error } = this.room;
+    const barrier = this.room.barrier();
+    const over = socket.state === "ended"; // the page says why
     const gate = this.querySelector(".gate");
-    gate.hidden = member && !info.closed;
-    this.composer.hidden = !gate.hidden;
-    if (gate.hidden) return;
-    gate.querySelector(".why").textContent = this.#why(info, member, error);
-    gate.querySelector("button").hidden = member || info.private || error?.code === "banned";
+    const wrote = this.composer.contains(document.activeElement);
+    gate.hidden = !barrier || over;
+    this.composer.hidden = Boolean(barrier) || over;
+    if (wrote && !gate.hidden) gate.focus();
+    if (barrier) this.#showBarrier(gate, barrier);
+    else this.composer.showPace();
   }
 
-  #why(info, member, error) {
-    if (member) return say("closed");
-    if (error) return reasonOf(error);
-    return say(info.private ? "no_longer" : "preview", { name: info.name });
+  #showBarrier(gate, barrier) {
+    const { info, member } = this.room;
+    const why = this.#why(barrier);
+    if (gate.firstElementChild.textContent !== why) gate.firstElementChild.textContent = why;
+    gate.querySelector("button").hidden = member || info.private || info.closed || barrier.code === "banned";
+    clearTimeout(this.#waking);
+    const ends = new Date(barrier.until ?? NaN) - Date.now();
+    if (ends < LONGEST_TIMER) this.#waking = setTimeout(() => this.room && this.render(), Math.max(ends, 0) + 100);
+  }
+
+  #why(barrier) {
+    const key = `barred_${barrier.code}`;
+    if (!has(key)) return reasonOf(barrier);
+    const words = sayUntil(key, barrier.until, { name: this.room.info.name });
+    return barrier.reason ? `${words} ${say("reason", barrier)}` : words;
   }
 
   #showPeople() {
     const { room } = this;
     const typing = [...room.typing.values()].map((user) => user.name);
     this.querySelector(".typing").textContent = this.#whoTypes(typing);
-    const button = this.querySelector(".people-button");
+    const button = this.querySelector('[popovertarget="here"]');
     button.hidden = !room.member || !room.joined || !socket.online;
     button.querySelector(".count").textContent = room.hereCount;
     button.title = say("here", { n: room.hereCount });

@@ -4,6 +4,7 @@ import { openConnection, startNavigation } from "../navigation.js";
 import { startShortcuts } from "../shortcuts.js";
 import { board, page } from "./session.js";
 
+import "../elements/connection-ended.js";
 import "../elements/connection-state.js";
 import "./my-work.js";
 import "./order-composer.js";

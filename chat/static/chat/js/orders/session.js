@@ -6,7 +6,7 @@ import { Board } from "./board.js";
 
 export { outbox, page, socket };
 export const board = new Board({
-  me: { ...me, staff: page.user.staff },
+  me,
   socket,
   outbox,
   memory: new Memory(`orders:${me.id}`, sessionStorage), // each tab works by itself
