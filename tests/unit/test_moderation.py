@@ -1,4 +1,4 @@
-"""Moderation as a service: who may, the last superuser, and what is left of who is deleted."""
+"""Moderation as a service: the staff, the last superuser, and what is left of who is deleted."""
 
 from __future__ import annotations
 
