@@ -6,12 +6,13 @@ import ast
 import re
 import subprocess
 import sys
+from argparse import SUPPRESS, ArgumentParser, _SubParsersAction
 from functools import cache
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command, get_commands
+from django.core.management import call_command, get_commands, load_command_class
 
 from chat import errors
 from chat.routing import namespaces
@@ -114,9 +115,27 @@ def test_every_variable_of_the_environment_is_in_the_readme() -> None:
     assert missing(read, "README.md") == []
 
 
-def test_every_command_is_in_the_readme() -> None:
-    commands = [file.stem for file in (ROOT / "chat/management/commands").glob("[a-z]*.py")]
-    assert [name for name in commands if f"manage.py {name}" not in text("README.md")] == []
+COMMANDS = sorted(file.stem for file in (ROOT / "chat/management/commands").glob("[a-z]*.py"))
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_and_every_option_of_it_is_in_its_documentation(name: str) -> None:
+    parser = load_command_class("chat", name).create_parser("manage.py", name)
+    _, heading, section = text("docs/commands.md").partition(f"\n## `{name}`\n")
+    assert heading, f"docs/commands.md has no section on {name}"
+    section = section.partition("\n## ")[0]
+    assert [name for name in names_of_arguments(parser) if not re.search(rf"`{name}[`\s]", section)] == []
+
+
+def names_of_arguments(parser: ArgumentParser) -> set[str]:
+    """The longest name of each option and the metavar of each argument, of the acts of a command too."""
+    names: set[str] = set()
+    for action in parser._actions:
+        if isinstance(action, _SubParsersAction):
+            names |= {*action.choices}.union(*map(names_of_arguments, action.choices.values()))
+        elif action.help != SUPPRESS and action.dest != "help":
+            names.add(max(action.option_strings, key=len) if action.option_strings else str(action.metavar))
+    return names
 
 
 def test_every_command_that_the_documentation_names_is_there() -> None:

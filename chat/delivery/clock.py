@@ -20,6 +20,12 @@ def present(cursor: Any) -> datetime:
     return at.astimezone(UTC)
 
 
+def read() -> datetime:
+    """The same for who has no cursor."""
+    with connection.cursor() as cursor:
+        return present(cursor)
+
+
 def stored(at: datetime) -> Any:
     """A time as a parameter of a query written by hand."""
     return connection.ops.adapt_datetimefield_value(at)

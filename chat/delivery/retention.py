@@ -34,6 +34,12 @@ def due() -> list[int]:
     return list(policies.values_list("id", flat=True))
 
 
+def trimmable(room_id: int) -> int:
+    """How many entries the policy lets go as things stand."""
+    room = Room.objects.get(pk=room_id)
+    return max(0, _last_to_trim(room, now(), room.head) - room.first + 1)
+
+
 def trim(room_id: int) -> Iterator[Trimmed]:
     """Trim a room as its policy says, a slice in each step of the iteration."""
     while (step := trim_slice(room_id)) is not None:
@@ -51,7 +57,8 @@ def trim_slice(room_id: int, at: datetime | None = None) -> Trimmed | None:
     at = at or now()
     with transaction.atomic():
         room = Room.objects.select_for_update(no_key=True).get(pk=room_id)
-        upto = min(room.first + SLICE - 1, _last_to_trim(room, at))
+        upto = room.first + SLICE - 1
+        upto = min(upto, _last_to_trim(room, at, upto))
         if upto < room.first:
             return None
         if room.kind == Room.Kind.QUEUE:
@@ -62,10 +69,11 @@ def trim_slice(room_id: int, at: datetime | None = None) -> Trimmed | None:
         return Trimmed(room.pk, upto + 1)
 
 
-def _last_to_trim(room: Room, at: datetime) -> int:
+def _last_to_trim(room: Room, at: datetime, upto: int) -> int:
+    """Of the entries up to `upto`; it may be one above them, too."""
     allowed = [
         *([room.head - room.retain_entries] if room.retain_entries is not None else []),
-        *([_older_than(room, at, room.retain_seconds)] if room.retain_seconds is not None else []),
+        *([_older_than(room, at, room.retain_seconds, upto)] if room.retain_seconds is not None else []),
     ]
     if room.kind == Room.Kind.QUEUE:
         return min(*allowed, _settled(room)) if allowed else 0
@@ -74,7 +82,7 @@ def _last_to_trim(room: Room, at: datetime) -> int:
     )
     received = room.head if lowest is None else lowest
     seen = min(*allowed, received) if allowed else 0
-    expired = _older_than(room, at, room.expire_seconds) if room.expire_seconds is not None else 0
+    expired = _older_than(room, at, room.expire_seconds, upto) if room.expire_seconds is not None else 0
     return max(seen, expired)
 
 
@@ -88,16 +96,12 @@ def _settled(room: Room) -> int:
     return min((seq for seq in first if seq is not None), default=room.head + 1) - 1
 
 
-def _older_than(room: Room, at: datetime, seconds: int) -> int:
-    """The last entry of the next slice that is older; the log is in the order of its times."""
+def _older_than(room: Room, at: datetime, seconds: int, upto: int) -> int:
+    """The last entry up to `upto` that is older; the log is in the order of its times."""
     limit = at - timedelta(seconds=seconds)
-    rows = Message.objects.filter(room=room, seq__gte=room.first, seq__lt=room.first + SLICE).order_by("seq")
-    last = room.first - 1
-    for seq, written in rows.values_list("seq", "at"):
-        if written >= limit:
-            break
-        last = seq
-    return last
+    there = Message.objects.filter(room=room, seq__gte=room.first, seq__lte=upto)
+    younger = there.filter(at__gte=limit).order_by("seq").values_list("seq", flat=True).first()
+    return min(upto, room.head) if younger is None else younger - 1
 
 
 def _expire(room: Room, upto: int) -> None:

@@ -8,7 +8,9 @@ could not be read elsewhere: a lost one costs latency, up to the next poll of he
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -27,6 +29,8 @@ REJOIN = 3600.0
 BACKLOG = 1000
 #: Seconds that a command may spend on a hint.
 OUTSIDE = 1.0
+#: And that one may take to come back, when somebody asks whether it does.
+ROUND_TRIP = 2.5
 
 SITE = "chat.site"
 
@@ -69,6 +73,24 @@ async def _publish_all(layer: Any, hints: list[tuple[str, dict[str, Any]]]) -> N
 def is_alone(layer: Any) -> bool:
     """Whether no other process can be reached through the layer."""
     return layer is None or isinstance(layer, InMemoryChannelLayer)
+
+
+async def round_trip() -> float:
+    """Seconds that a hint takes through the layer back to who gave it. Raises TimeoutError where
+    it doesn't come, and what the layer raises where it can't be reached."""
+    layer: Any = get_channel_layer()
+    channel = await layer.new_channel("chat.")
+    await layer.group_add(channel, channel)
+    try:
+        async with asyncio.timeout(ROUND_TRIP):
+            while True:
+                began = time.perf_counter()
+                await layer.group_send(channel, {"type": "chat.hint"})
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(layer.receive(channel), ROUND_TRIP / 5)
+                    return time.perf_counter() - began
+    finally:
+        await layer.group_discard(channel, channel)
 
 
 class Hints:

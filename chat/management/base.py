@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
 from django.core.management.base import (
     BaseCommand,
     CommandError,
@@ -18,18 +20,26 @@ from django.core.management.base import (
     DjangoHelpFormatter,
     SystemCheckError,
 )
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, OperationalError
 
 from chat.delivery.entries import SYSTEM
 from chat.errors import EventError
 from chat.models import Room
 from chat.services import people, queues
+from chat.services.deadletters import find_place
 
 NAMESPACE = "orders"
+CLIENT_ID = re.compile(r"[!-~]+")
+LONGEST_CLIENT_ID = 64
+#: Of many lines it is followed by the number of each.
+LONGEST_PREFIX = 50
 #: Exit status of wrong usage; everything else that goes wrong is 1.
 USAGE = 2
 #: As a shell has it of a program that SIGINT or SIGPIPE has ended.
 INTERRUPTED, BROKEN_PIPE = 128 + signal.SIGINT, 128 + signal.SIGPIPE
+#: What the database raises while it can't be reached; SQLite too, when others keep it locked.
+OUTAGE = (OperationalError, InterfaceError)
+SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 24 * 3600.0, "w": 7 * 24 * 3600.0}
 
 
 class AsWritten(DjangoHelpFormatter, argparse.RawDescriptionHelpFormatter):
@@ -41,7 +51,7 @@ class ChatCommand(BaseCommand):
     it with one line on stderr and a status."""
 
     # They have nothing to do with pages, and are to start fast.
-    requires_system_checks = ()
+    requires_system_checks: tuple[str, ...] | Literal["__all__"] = ()
     #: Django's own options, which go on working, are no help.
     suppressed_base_arguments = {
         *("--version", "--verbosity", "--settings", "--pythonpath"),
@@ -99,6 +109,16 @@ def person(name: str | None) -> int:
     return SYSTEM if name is None else people.find(name).pk
 
 
+def open_room(name: str) -> Room:
+    """The room of this name, or of `NAMESPACE/NAME`. Raises EventError."""
+    room = find_place(name)
+    if room.kind == Room.Kind.QUEUE:
+        raise EventError("not_found", f"{room} is a queue, not a room")
+    if room.closed_at is not None:
+        raise EventError("forbidden", f"{room} is closed")
+    return room
+
+
 def open_queue(slug: str, user: int) -> Room:
     """The queue, where it is open to who acts. Raises EventError."""
     if user != SYSTEM:
@@ -111,6 +131,12 @@ def open_queue(slug: str, user: int) -> Room:
     if queue is None:
         raise EventError("not_found", f"there is no queue {slug!r}; make it at /orders/ or by `queue:create`")
     return queue
+
+
+def check_client_id(client_id: str | None, longest: int) -> None:
+    if client_id is not None and not (CLIENT_ID.fullmatch(client_id) and len(client_id) <= longest):
+        wanted = f"1 to {longest} printable ASCII characters without spaces"
+        raise CommandError(f"--client-id must be {wanted}, not {client_id!r}.", returncode=USAGE)
 
 
 def number(least: float, most: float) -> Callable[[str], float]:
@@ -128,6 +154,14 @@ def number(least: float, most: float) -> Callable[[str], float]:
     return parse
 
 
+def duration(text: str) -> float:
+    """The type of an option that takes a time: its seconds."""
+    match = re.fullmatch(r"([0-9]{1,10})([smhdw])", text)
+    if match is None or int(match[1]) == 0:
+        raise argparse.ArgumentTypeError(f"must be a time such as 90s, 30m, 2h, 7d or 2w, not {text!r}")
+    return int(match[1]) * SECONDS[match[2]]
+
+
 def integer(least: int, most: int) -> Callable[[str], int]:
     def parse(text: str) -> int:
         if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
@@ -135,3 +169,12 @@ def integer(least: int, most: int) -> Callable[[str], int]:
         return int(text)
 
     return parse
+
+
+@contextmanager
+def as_refusal(what: str) -> Iterator[None]:
+    """What Django finds wrong, as one line."""
+    try:
+        yield
+    except ValidationError as error:
+        raise CommandError(f"{what} will not do: {' '.join(error.messages)}") from None

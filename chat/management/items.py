@@ -1,4 +1,4 @@
-"""The items of new orders, as people and files give them."""
+"""Items of orders and lines of files, as people and programs give them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chat.services.queues import as_json
 CHUNK = 64 * 1024
 #: Bytes of a line: an item has 32 KiB, but who writes JSON may take more room for it.
 LONGEST = 2**20
-#: Orders that one transaction adds.
+#: Lines whose orders or messages one transaction adds.
 SLICE = 500
 
 
@@ -37,7 +37,7 @@ def from_lines(stream: BinaryIO) -> Iterator[list[Item]]:
 
     Raises EventError at a line that won't do, after everything before it was given out.
     """
-    for numbered in _slices(stream):
+    for numbered in numbered_lines(stream):
         items: list[Item] = []
         try:
             for line, text in numbered:
@@ -49,7 +49,8 @@ def from_lines(stream: BinaryIO) -> Iterator[list[Item]]:
         yield items
 
 
-def _slices(stream: Any) -> Iterator[list[tuple[int, bytes]]]:
+def numbered_lines(stream: Any) -> Iterator[list[tuple[int, bytes]]]:
+    """Slices of a stream's lines, as soon as they have come in. One that is far too long is the last."""
     count, rest = 0, b""
     while chunk := stream.read1(CHUNK):
         *lines, rest = (rest + chunk).split(b"\n")

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
 from chat.delivery import leases
 from chat.delivery.leases import Done, Extend, Fail, Leased, Order, Settled, Want
@@ -27,7 +27,7 @@ from chat.errors import EventError
 from chat.hub.news import tell
 from chat.models import Lease, Room
 
-from .base import first_line
+from .base import OUTAGE, first_line
 from .outcomes import LATER, environment, reason, result, stdin
 from .programs import Ended, Program
 
@@ -41,8 +41,6 @@ LEAST = 0.05
 LONGEST_DELAY = 3600.0
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-#: What the database raises while it can't be reached; SQLite too, when others keep it locked.
-OUTAGE = (OperationalError, InterfaceError)
 
 
 @dataclass(slots=True, frozen=True)

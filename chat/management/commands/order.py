@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import sys
 import uuid
 from collections.abc import Callable, Iterator
@@ -19,12 +18,18 @@ from rich.progress import BarColumn, Progress, TextColumn
 from chat.delivery import door
 from chat.delivery.entries import Draft, Receipt
 
-from ..base import NAMESPACE, USAGE, ChatCommand, one_line, open_queue, person
+from ..base import (
+    LONGEST_CLIENT_ID,
+    LONGEST_PREFIX,
+    NAMESPACE,
+    USAGE,
+    ChatCommand,
+    check_client_id,
+    one_line,
+    open_queue,
+    person,
+)
 from ..items import from_argument, from_lines
-
-CLIENT_ID = re.compile(r"[!-~]{1,64}")
-#: Of many orders it is followed by the number of a line.
-LONGEST_PREFIX = 50
 
 
 class Command(ChatCommand):
@@ -68,7 +73,7 @@ examples:
     ) -> None:
         if (item is None) == (file is None):
             raise CommandError("Give either ITEM or --file FILE.", returncode=USAGE)
-        check_client_id(client_id, LONGEST_PREFIX if file else 64)
+        check_client_id(client_id, LONGEST_PREFIX if file else LONGEST_CLIENT_ID)
         self.as_json = options["json"]
         user = person(options["user"])
         open_queue(queue, user)
@@ -127,12 +132,6 @@ examples:
 def as_json(receipt: Receipt) -> str:
     shown = {"queue": receipt.room, "seq": receipt.seq, "client_id": receipt.client_id}
     return json.dumps(shown | {"duplicate": receipt.duplicate})
-
-
-def check_client_id(client_id: str | None, longest: int) -> None:
-    if client_id is not None and not (CLIENT_ID.fullmatch(client_id) and len(client_id) <= longest):
-        wanted = f"1 to {longest} printable ASCII characters without spaces"
-        raise CommandError(f"--client-id must be {wanted}, not {client_id!r}.", returncode=USAGE)
 
 
 @contextmanager

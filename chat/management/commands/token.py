@@ -5,28 +5,45 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.core.exceptions import ValidationError
 from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
 from chat.services import tokens
 from chat.services.usernames import check_username
 
-from ..base import ChatCommand
+from ..base import USAGE, ChatCommand, as_refusal
 
 
 class Command(ChatCommand):
-    help = "Print a new token for a person. It is shown this once; only its hash is stored."
+    help = """\
+Print a new token for a person, and nothing else. It is shown this once: only its hash is stored.
+
+A program shows it when it connects: `Authorization: Bearer TOKEN`. It opens what the person may
+open, until it is revoked or the account is switched off.
+
+With --revoke all tokens of the person end instead, and what they had opened is closed. (One by
+one they are revoked in the admin.)"""
+    epilog = """\
+exit status:
+  0        printed, or revoked
+  1        there is nobody of that name, or the account is switched off
+  2        wrong usage
+
+examples:
+  manage.py token robot --create > robot.token
+  manage.py token robot --revoke"""
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("username")
-        parser.add_argument("--create", action="store_true", help="make the person if there is none")
-        parser.add_argument("--staff", action="store_true", help="make the person staff")
+        parser.add_argument("username", metavar="NAME", help="whose token it is")
+        parser.add_argument(
+            "--create", action="store_true", help="make the person, without a password, if there is none"
+        )
+        parser.add_argument("--staff", action="store_true", help="make the person one of the staff")
         parser.add_argument("--revoke", action="store_true", help="end all of the person's tokens instead")
 
     def handle(self, *, username: str, create: bool, staff: bool, revoke: bool, **options: Any) -> None:
         if revoke and (create or staff):
-            raise CommandError("--revoke stands alone.")
+            raise CommandError("--revoke stands alone.", returncode=USAGE)
         with transaction.atomic():
             user = self._person(username, create)
             if revoke:
@@ -46,10 +63,8 @@ class Command(ChatCommand):
             return user
         if not create:
             raise CommandError(f"There is no {username!r}. Add --create to make them.")
-        try:
+        with as_refusal(repr(username)):
             check_username(username)
-        except ValidationError as error:
-            raise CommandError(f"{username!r} will not do: {error.messages[0]}") from None
         return User.objects.create_user(username)  # no password: signs in by token alone
 
     def _revoke(self, user: User) -> None:
