@@ -92,8 +92,13 @@ def render(body: str) -> str:
     tokens = markdown.parse(body)
     if _is_plain(tokens):
         return ""
+    return clean(markdown.renderer.render(tokens, markdown.options, {}))
+
+
+def clean(html: str) -> str:
+    """What is safe of some HTML; of what `render` made that is all."""
     html = nh3.clean(
-        markdown.renderer.render(tokens, markdown.options, {}),
+        html,
         tags=TAGS,
         attributes=ATTRIBUTES,
         url_schemes={"http", "https", "mailto"},

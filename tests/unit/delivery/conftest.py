@@ -38,7 +38,7 @@ def erase() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         for model in (LogEntry, Lease, DeadLetter, Mention, Message, Report, Ban, Token, Membership):
             cursor.execute(f"DELETE FROM {model._meta.db_table}")
-        cursor.execute(f"DELETE FROM {Room._meta.db_table} WHERE kind <> 'control'")
+        cursor.execute(f"DELETE FROM {Room._meta.db_table} WHERE kind <> 'control' OR namespace = '_import'")
         cursor.execute(f"UPDATE {Room._meta.db_table} SET head = 0, messages = 0, first = 1")
         cursor.execute(f"DELETE FROM {User._meta.db_table} WHERE id <> 0")
 
