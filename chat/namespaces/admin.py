@@ -7,9 +7,7 @@ every process. Rooms are those of /chat where no other namespace is named.
 from __future__ import annotations
 
 from functools import partial
-from typing import Annotated, Any
-
-from msgspec import Meta
+from typing import Literal
 
 from chat.delivery import pools
 from chat.delivery.entries import rfc3339
@@ -18,11 +16,10 @@ from chat.middleware import audit, authenticated, rate_limit, staff_only
 from chat.namespace import Limit, Seq, Slug, Socket, on, register
 from chat.services import erasure, moderation, overview
 
-from .chat import Data, me
 from .overseeing import Overseeing
+from .shapes import Data, Reason, Seconds, me, person
 
-Reason = Annotated[str, Meta(max_length=moderation.REASON, description="text of at most 300 characters")]
-Seconds = Annotated[float, Meta(ge=0, description="a number of seconds, from 0 on")]
+Action = Literal["mask", "refuse"]
 
 
 @register
@@ -51,14 +48,14 @@ class Admin(Overseeing):
         """From a room, or from the site: their sockets close with 4503."""
         act = partial(moderation.ban, namespace=namespace, seconds=seconds, reason=reason)
         banned = await pools.write(act, me(socket), user, room)
-        return {"user": _person(banned.user), "until": banned.until and rfc3339(banned.until)}
+        return {"user": person(banned.user), "until": banned.until and rfc3339(banned.until)}
 
     @on("user:unban")
     async def unban(
         self, socket: Socket, user: int | str, room: Slug | None = None, namespace: Slug = "chat"
     ) -> Data:
         act = partial(moderation.unban, namespace=namespace)
-        return {"user": _person(await pools.write(act, me(socket), user, room))}
+        return {"user": person(await pools.write(act, me(socket), user, room))}
 
     @on("user:mute")
     async def mute(
@@ -74,7 +71,7 @@ class Admin(Overseeing):
         act = partial(moderation.mute, namespace=namespace, seconds=seconds, reason=reason)
         membership = await pools.write(act, me(socket), user, room)
         until = membership.muted_until
-        return {"user": _person(membership.user), "until": until and rfc3339(until)}
+        return {"user": person(membership.user), "until": until and rfc3339(until)}
 
     @on("user:kick")
     async def kick(
@@ -89,20 +86,28 @@ class Admin(Overseeing):
                 raise EventError("not_found", f"there is no socket {sid!r}", field="sid")
             user = None if found[0].user is None else found[0].user.id
         act = partial(moderation.send_away, sid=sid, reason=reason)
-        person = await pools.write(act, me(socket), user)
-        return {"user": person and _person(person)}
+        sent = await pools.write(act, me(socket), user)
+        return {"user": sent and person(sent)}
 
     @on("user:delete")
     async def delete(self, socket: Socket, user: int | str, erase: bool = False) -> Data:
         """The person becomes `deleted-ID`; with `erase` their messages go as well. Asked again,
         what an outage left of those goes."""
-        person = await pools.write(partial(erasure.anonymise, erased=erase), me(socket), user)
-        while await pools.write(erasure.leave_slice, person.pk):
+        gone = await pools.write(partial(erasure.anonymise, erased=erase), me(socket), user)
+        while await pools.write(erasure.leave_slice, gone.pk):
             pass
         place = (0, 0) if erase else None
         while place is not None:
-            place = await pools.write(erasure.erase_slice, person.pk, place)
-        return {"user": _person(person)}
+            place = await pools.write(erasure.erase_slice, gone.pk, place)
+        return {"user": person(gone)}
+
+    @on("session:end")
+    async def end_sessions(
+        self, socket: Socket, user: int | str, tokens: bool = False, reason: Reason = ""
+    ) -> Data:
+        """Signed out of every browser; with `tokens` their programs as well. They may sign in again."""
+        act = partial(moderation.end_sessions, tokens=tokens, reason=reason)
+        return {"user": person(await pools.write(act, me(socket), user))}
 
     # Rooms
 
@@ -118,7 +123,7 @@ class Admin(Overseeing):
     ) -> Data:
         """The end of a membership."""
         act = partial(moderation.kick, namespace=namespace, reason=reason)
-        return {"room": room, "user": _person(await pools.write(act, me(socket), user, room))}
+        return {"room": room, "user": person(await pools.write(act, me(socket), user, room))}
 
     @on("room:close")
     async def close(self, socket: Socket, room: Slug, reason: Reason = "", namespace: Slug = "chat") -> Data:
@@ -127,6 +132,31 @@ class Admin(Overseeing):
         )
         return {"room": room}
 
+    @on("room:reopen")
+    async def reopen(self, socket: Socket, room: Slug, namespace: Slug = "chat") -> Data:
+        await pools.write(partial(moderation.reopen_room, namespace=namespace), me(socket), room)
+        return {"room": room}
+
+    @on("room:rules")
+    async def set_rules(
+        self,
+        socket: Socket,
+        room: Slug,
+        slow_mode: Seq | None = None,
+        filtered_words: list[str] | None = None,
+        filter_action: Action | None = None,
+        namespace: Slug = "chat",
+    ) -> Data:
+        """What is given changes; the answer is how they are then."""
+        act = partial(
+            moderation.set_rules,
+            slow_mode=slow_mode,
+            filtered_words=filtered_words,
+            filter_action=filter_action,
+            namespace=namespace,
+        )
+        return moderation.rules_of(await pools.write(act, me(socket), room))
+
     @on("message:delete")
     async def delete_message(
         self, socket: Socket, room: Slug, seq: Seq, reason: Reason, namespace: Slug = "chat"
@@ -134,7 +164,3 @@ class Admin(Overseeing):
         act = partial(moderation.delete_message, namespace=namespace, reason=reason)
         await pools.write(act, me(socket), room, seq)
         return {"room": room, "seq": seq}
-
-
-def _person(user: Any) -> Data:
-    return {"id": user.pk, "name": user.username}

@@ -10,17 +10,17 @@ from typing import Literal
 
 from chat.delivery import pools
 from chat.delivery.entries import rfc3339
-from chat.namespace import Limit, Namespace, Seq, Slug, Socket, on
+from chat.namespace import Limit, Seq, Slug, Socket, on
 from chat.services import members, moderation, reports
 
+from .settling import Settling, State
 from .shapes import Data, Reason, Seconds, me, person
 
 Role = Literal["owner", "moderator", "member"]
 Action = Literal["mask", "refuse"]
-State = Literal["open", "claimed", "resolved", "dismissed", "unsettled", "all"]
 
 
-class Moderating(Namespace):
+class Moderating(Settling):
     # Members
 
     @on("room:members")
@@ -133,15 +133,3 @@ class Moderating(Namespace):
             reports.list_reports, room=room, namespace=self.path, state=state, before=before, limit=limit
         )
         return await pools.read(find, me(socket))
-
-    @on("report:claim")
-    async def claim(self, socket: Socket, report: Seq) -> Data:
-        return await pools.write(reports.claim, me(socket), report)
-
-    @on("report:resolve")
-    async def resolve(self, socket: Socket, report: Seq, outcome: Reason = "") -> Data:
-        return await pools.write(reports.resolve, me(socket), report, outcome)
-
-    @on("report:dismiss")
-    async def dismiss(self, socket: Socket, report: Seq, outcome: Reason = "") -> Data:
-        return await pools.write(reports.dismiss, me(socket), report, outcome)

@@ -1,22 +1,24 @@
 """What the staff look at: the sockets, the event log and the figures as they change, who is behind,
-what died, and what the staff did.
+what died, what was reported, and what the staff did.
 """
 
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from chat.delivery import pools
-from chat.namespace import Broadcast, Limit, Namespace, RemoteSocket, Seq, Slug, Socket, on, on_server
-from chat.services import deadletters, overview
+from chat.namespace import Broadcast, Limit, RemoteSocket, Seq, Slug, Socket, on, on_server
+from chat.services import deadletters, overview, reports
 from chat.services.paging import clamp, fitting
 
-from .chat import Data, me
+from .settling import Settling, State
+from .shapes import Data, me
 
 ROOMS = 100  #: of a socket that are named
 
 
-class Overseeing(Namespace):
+class Overseeing(Settling):
     # Sockets and figures
 
     @on("sockets:list")
@@ -83,6 +85,23 @@ class Overseeing(Namespace):
         if order is not None:
             self.hub.queues.tell([order])
         return {"letter": letter, "order": order and order.as_dict()}
+
+    # What was reported. The plain room `reports` hears of it.
+
+    @on("report:list")
+    async def list_reports(
+        self,
+        socket: Socket,
+        room: Slug | None = None,
+        namespace: Slug = "chat",
+        state: State = "open",
+        before: Seq | None = None,
+        limit: Limit | None = None,
+    ) -> Data:
+        find = partial(
+            reports.list_reports, room=room, namespace=namespace, state=state, before=before, limit=limit
+        )
+        return await pools.read(find, me(socket))
 
     # What the staff did
 

@@ -12,6 +12,7 @@ from chat.delivery.entries import rfc3339
 from chat.errors import EventError
 from chat.models import DeadLetter, Room
 
+from .acts import acting
 from .paging import check_seq, clamp, fitting
 
 
@@ -106,16 +107,24 @@ def revive(by: int, letter_id: int) -> leases.Order:
             f"not sent again; a member finds it by paging back"
         )
         raise EventError("conflict", message, room=letter.room.slug)
-    return leases.revive(letter.room.namespace, letter.room.slug, letter.first, by)
+    with acting(by, letter.room.namespace, letter.room.slug) as act:
+        order = leases.revive(letter.room.namespace, letter.room.slug, letter.first, by)
+        act.record("a dead letter was revived", act.place, seq=letter.first)
+    return order
 
 
 def bury(by: int, letter_id: int) -> leases.Order | None:
     """Give it up for good. None where it was a member's, of whom nothing else is told."""
     letter = _find(letter_id)
-    if letter.user_id is None:
-        return leases.bury(letter.room.namespace, letter.room.slug, letter.first, by)
-    remove([letter])
-    return None
+    with acting(by, letter.room.namespace, letter.room.slug) as act:
+        order = None
+        if letter.user_id is None:
+            order = leases.bury(letter.room.namespace, letter.room.slug, letter.first, by)
+        else:
+            remove([letter])
+        member = None if letter.user is None else letter.user.get_username()
+        act.record("a dead letter was buried", act.place, seq=letter.first, member=member)
+    return order
 
 
 def _find(letter_id: int) -> DeadLetter:

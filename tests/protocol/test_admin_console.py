@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from chat.errors import Close
 from chat.models import DeadLetter, Membership, Room
 from tests.conftest import Connect
 from tests.support import Client, Refused, Server
@@ -241,3 +242,54 @@ async def test_nobody_but_the_staff_is_told_any_of_it(connect: Connect, bob: Cli
         assert await refusal(spy, event, {}) == "unknown_event"
     for name in ("metrics:watch", "log:watch"):
         assert await refusal(spy, "join", {"room": name}) == "bad_data"
+
+
+# Reports, sessions and rules
+
+
+async def test_the_staff_see_reports_of_all_rooms_and_are_told_of_new_ones(
+    connect: Connect, alice: Client, bob: Client, room: str
+) -> None:
+    charlie = await connect("charlie")
+    seq = (await bob.say(room, "rubbish"))["seq"]
+    await alice.call("join", {"room": "reports"})
+    number = (await charlie.call("report", {"room": room, "seq": seq, "reason": "rude"}))["report"]
+    told = (await alice.expect("report", id=number))["data"]
+    assert (told["room"], told["seq"], told["message"]["body"]) == (room, seq, "rubbish")
+    assert told in (await alice.call("report:list", {"state": "unsettled"}))["reports"]
+    assert (await alice.call("report:claim", {"report": number}))["handled_by"]["id"] == alice.id
+    assert (await alice.call("report:list", {"room": room}))["reports"] == []
+    settled = await alice.call("report:resolve", {"report": number, "outcome": "deleted"})
+    assert (settled["state"], settled["outcome"]) == ("resolved", "deleted")
+    assert await refusal(alice, "report:dismiss", {"report": number}) == "conflict"
+    assert (await alice.expect("report", id=number, state="resolved"))["data"] == settled
+
+
+async def test_the_end_of_a_persons_sessions_closes_what_was_open_with_them(
+    server: Server, connect: Connect, alice: Client, bob: Client
+) -> None:
+    browser = await connect(bob, by="cookie", namespace="users")
+    answer = await alice.call("session:end", {"user": bob.id, "reason": "lost laptop"})
+    assert answer == {"user": {"id": bob.id, "name": bob.name}}
+    assert await browser.closed() == Close.SESSION_ENDED
+    assert await bob.call("rooms"), "a token is no session"
+    await alice.call("session:end", {"user": bob.id, "tokens": True})
+    assert await bob.closed() == Close.SESSION_ENDED
+
+
+async def test_the_rules_of_a_room_are_read_and_changed(alice: Client, bob: Client, room: str) -> None:
+    rules = {"room": room, "slow_mode": 60, "filtered_words": ["fiddle"], "filter_action": "refuse"}
+    assert await alice.call("room:rules", rules) == rules
+    assert await alice.call("room:rules", {"room": room}) == rules
+    assert await refusal(bob, "message", {"room": room, "client_id": "c1", "body": "fiddle"}) == "forbidden"
+    await bob.say(room, "hello")
+    assert await refusal(bob, "message", {"room": room, "client_id": "c2", "body": "hi"}) == "rate_limited"
+    assert await refusal(alice, "room:rules", {"room": room, "slow_mode": 100_000}) == "bad_data"
+
+
+async def test_a_closed_room_is_opened_again(alice: Client, bob: Client, room: str) -> None:
+    await alice.call("room:close", {"room": room})
+    assert await refusal(bob, "message", {"room": room, "client_id": "c1", "body": "hello"}) == "forbidden"
+    await alice.call("room:reopen", {"room": room})
+    assert (await bob.say(room, "hello"))["seq"]
+    assert await refusal(alice, "room:reopen", {"room": room}) == "conflict"
