@@ -1,7 +1,9 @@
 from django.apps import AppConfig
+from django.contrib.admin import apps as admin
 
 
 class ChatConfig(AppConfig):
+    default = True
     name = "chat"
     default_auto_field = "django.db.models.BigAutoField"
 
@@ -12,3 +14,10 @@ class ChatConfig(AppConfig):
 
         signals.connect()
         door.on_write = hints.publish_from_outside
+
+
+class StaffAdmin(admin.AdminConfig):
+    """Stands for `django.contrib.admin` among the installed apps."""
+
+    default = False
+    default_site = "chat.site.StaffSite"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
+from django.templatetags.static import static
 from dotenv import load_dotenv
 
 from . import env
@@ -37,7 +38,9 @@ INSTALLED_APPS = [
     "csp",
     "axes",
     "heroicons",
-    "django.contrib.admin",
+    "unfold.apps.BasicAppConfig",
+    "unfold.contrib.filters",
+    "chat.apps.StaffAdmin",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -123,6 +126,7 @@ AXES_RESET_ON_SUCCESS = True
 AXES_LOCKOUT_TEMPLATE = "registration/locked_out.html"
 AXES_DISABLE_ACCESS_LOG = True
 AXES_VERBOSE = False
+AXES_ENABLE_ADMIN = False  # it has a list of its own there
 
 # Browsers
 
@@ -149,6 +153,36 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = any(origin.startswith("https:") for
 SECURE_HSTS_SECONDS = 0 if DEBUG else 30 * 24 * 3600
 if TRUSTED_PROXIES:
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+# The admin
+
+UNFOLD = {
+    "SITE_TITLE": "Chatsite",
+    "SITE_HEADER": "Chatsite",
+    "SITE_SUBHEADER": "Staff",
+    "SITE_ICON": lambda request: static("chat/img/icon.svg"),
+    "SITE_FAVICONS": [
+        {"rel": "icon", "type": "image/svg+xml", "href": lambda request: static("chat/img/icon.svg")}
+    ],
+    "STYLES": [lambda request: static("chat/css/admin.css")],
+    "DASHBOARD_CALLBACK": "chat.admin.dashboard.fill",
+    "SIDEBAR": {"show_search": True, "navigation": "chat.admin.navigation.links"},
+    "COLORS": {
+        "primary": {
+            "50": "#f0faf8",
+            "100": "#dcf3f0",
+            "200": "#b3e6df",
+            "300": "#83d8cd",
+            "400": "#4fd1c0",
+            "500": "#17a394",
+            "600": "#0f766e",
+            "700": "#0b5e58",
+            "800": "#0d4a46",
+            "900": "#0e3b39",
+            "950": "#06231f",
+        }
+    },
+}
 
 # Words and files
 

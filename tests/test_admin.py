@@ -71,7 +71,7 @@ def test_a_token_is_revoked_by_its_action_and_never_shown(
 ) -> None:
     client.force_login(boss, "django.contrib.auth.backends.ModelBackend")
     token = rows[-1]
-    client.post(url(token, "changelist"), {"action": "revoke", "_selected_action": [token.pk]})
+    client.post(url(token, "changelist"), {"action": "revoke_all", "_selected_action": [token.pk]})
     token.refresh_from_db()
     assert token.revoked_at is not None
     assert token.digest not in client.get(url(token, "change", token.pk)).content.decode()

@@ -7,4 +7,13 @@ class Migration(migrations.Migration):
 
     dependencies = [("chat", "0005_search")]
 
-    operations = []
+    operations = [
+        migrations.CreateModel(
+            name="Mute",
+            fields=[],
+            options={"proxy": True, "indexes": [], "constraints": []},
+            bases=("chat.membership",),
+        ),
+        migrations.AlterModelOptions(name="lease", options={"verbose_name": "order"}),
+        migrations.AlterModelOptions(name="login", options={"verbose_name": "session"}),
+    ]

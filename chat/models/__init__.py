@@ -4,6 +4,7 @@ from .moderation import Ban, Report
 from .presence import LastSeen, Presence, Process
 from .queues import Lease
 from .rooms import SLOWEST, SLUG_PATTERN, Membership, Room, new_epoch
+from .staff import Mute
 
 __all__ = [
     "SLOWEST",
@@ -16,6 +17,7 @@ __all__ = [
     "Membership",
     "Mention",
     "Message",
+    "Mute",
     "Presence",
     "Process",
     "Report",

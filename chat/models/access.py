@@ -27,3 +27,9 @@ class Login(models.Model):
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="logins")
     session_key = models.CharField(max_length=40, unique=True)
     at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        verbose_name = "session"
+
+    def __str__(self) -> str:
+        return f"session {self.pk} of {self.user}"

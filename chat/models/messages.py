@@ -114,3 +114,6 @@ class DeadLetter(models.Model):
                 fields=["room", "first"], name="dead_letter_order", condition=models.Q(user__isnull=True)
             ),
         ]
+
+    def __str__(self) -> str:
+        return f"{self.room} {self.first}" + (f"-{self.last}" if self.last > self.first else "")

@@ -28,6 +28,9 @@ class Ban(models.Model):
             ),
         ]
 
+    def __str__(self) -> str:
+        return f"{self.user} from {self.room or 'the site'}"
+
 
 class Report(models.Model):
     """A message that someone asks the moderators to look at."""
@@ -55,3 +58,6 @@ class Report(models.Model):
             models.UniqueConstraint(fields=["room", "seq", "reporter"], name="report_message_reporter"),
         ]
         indexes = [models.Index(fields=["state", "id"], name="report_state")]
+
+    def __str__(self) -> str:
+        return f"{self.room} {self.seq}, by {self.reporter}"

@@ -42,6 +42,7 @@ class Lease(models.Model):
     result = models.TextField(blank=True)  # JSON
 
     class Meta:
+        verbose_name = "order"  # one of each
         constraints = [models.UniqueConstraint(fields=["room", "seq"], name="lease_room_seq")]
         indexes = [
             # the next order of a queue, and the counts of what isn't done: a queue may have

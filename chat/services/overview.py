@@ -48,13 +48,18 @@ def stats() -> dict[str, Any]:
     open_orders = Lease.objects.exclude(state=Lease.State.DONE).order_by().values_list("state")
     counts = dict(open_orders.annotate(Count("pk")))
     return {
-        "online": Presence.objects.values("user").distinct().count(),
+        "online": online(),
         "rooms": rooms["count"],
         "entries": rooms["entries"] or 0,
         "dead_letters": DeadLetter.objects.count(),
         "open_reports": Report.objects.filter(state=Report.State.OPEN).count(),
         "orders": {state: counts.get(state, 0) for state in ("queued", "leased", "dead")},
     }
+
+
+def online() -> int:
+    """How many people are."""
+    return Presence.objects.values("user").distinct().count()
 
 
 def lag(namespace: str = "chat", limit: int | None = None) -> dict[str, Any]:
