@@ -60,6 +60,11 @@ class Handshake:
         )
 
     @property
+    def origin(self) -> str | None:
+        """The Origin, where `origin_allowed`."""
+        return self._header("origin") if self.origin_allowed() else None
+
+    @property
     def address(self) -> str:
         """The client's address: the nearest that isn't a trusted proxy's.
 

@@ -2,51 +2,31 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import Any
 
 from channels.consumer import AsyncConsumer
 
-from chat.delivery.pools import Together
 from chat.errors import Close, EventError
-from chat.hub.hub import Hub
 from chat.hub.outbox import Outbox
 from chat.hub.position import WINDOW_BYTES, WINDOW_ENTRIES
 from chat.middleware import check_connection
 from chat.namespace import BODY, IN_WORK, Namespace, Socket, internal_error
 from chat.origin import Handshake
-from chat.services import people
 from chat.wire.lines import FRAME_IN, fits, lines
 from chat.wire.packets import Ack, BadPacket, Event
 
-logger = logging.getLogger(__name__)
+from .entrance import CLOSE_CODES, Receive, admit, check_ready, free_slot, identify, let_go
 
 #: So many bad packets within so many seconds end the connection.
 BAD_PACKETS, BAD_SECONDS = 20, 10.0
-#: Characters that may be parked for one socket by a server that can't be paused.
-PARKED = 1024 * 1024
-LOOK_AGAIN = 0.1  #: seconds between two looks at them
-RIGHTS_SECONDS = 20.0  #: after which a connection whose rights can't be read is sent away
 
 WINDOW = {"entries": WINDOW_ENTRIES, "bytes": WINDOW_BYTES}
 
-CLOSE_CODES = {
-    "bad_packet": Close.PROTOCOL_ERROR,
-    "unauthenticated": Close.UNAUTHENTICATED,
-    "rate_limited": Close.RATE_LIMITED,
-    "unavailable": Close.GOING_AWAY,
-    "internal": Close.GOING_AWAY,
-}
-
-Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
-T = TypeVar("T")
-
-read_rights = Together(people.read_rights)
 
 
 class LinesConsumer(AsyncConsumer):
@@ -76,10 +56,7 @@ class LinesConsumer(AsyncConsumer):
         try:
             await self._serve(socket, scope, receive)
         finally:
-            self._namespace.hub.unregister(socket)
-            self._namespace.farewell(socket)
-            if socket.admitted:
-                self._namespace.hub.activity.note("a user disconnected", socket=socket)
+            let_go(socket)
 
     async def _serve(self, socket: Socket, scope: dict[str, Any], receive: Receive) -> None:
         try:
@@ -94,19 +71,12 @@ class LinesConsumer(AsyncConsumer):
         await self._listen(socket, receive)  # to nothing, until the connection has ended
 
     async def _let_in(self, socket: Socket, handshake: Handshake, receive: Receive) -> None:
-        await _ready(socket.namespace.hub)
+        await check_ready(socket.namespace.hub)
         check_connection(handshake.address)
-        claim = handshake.claim()
-        if claim is not None:
-            socket.rights = await _rights(claim, receive)
-        namespace = socket.namespace
-        await namespace.admit(socket)
-        if socket.closed is not None:
-            return
-        namespace.hub.admit(socket)
-        socket.outbox.put(lines.event("connect", _greeting(socket)))
-        namespace.hub.activity.note("a user connected", socket=socket)
-        await namespace.connect(socket)
+        await identify(socket, handshake.claim(), receive)
+        if socket.closed is None:
+            admit(socket, partial(socket.outbox.put, lines.event("connect", _greeting(socket))))
+            await socket.namespace.connect(socket)
 
     async def _listen(self, socket: Socket, receive: Receive) -> None:
         """Take in frames until the connection ends."""
@@ -131,7 +101,7 @@ class LinesConsumer(AsyncConsumer):
         for packet in lines.decode(text):
             if isinstance(packet, Event):
                 if socket.in_work >= IN_WORK and not namespace.is_direct(packet.name):
-                    await _free_slot(socket, receive)
+                    await free_slot(socket, receive)
                 namespace.dispatch(socket, packet)
             elif isinstance(packet, Ack):
                 namespace.answered(socket, packet)
@@ -166,48 +136,3 @@ def _greeting(socket: Socket) -> dict[str, Any]:
         "user": None if socket.user is None else socket.user.as_dict(),
         "limits": {"frame": FRAME_IN, "body": BODY, "window": WINDOW},
     }
-
-
-async def _ready(hub: Hub) -> None:
-    try:
-        await hub.start()
-    except Exception:
-        logger.exception("the hub can't start yet")
-        raise EventError("unavailable", "The server isn't ready yet.") from None
-    if hub.stopping:
-        raise EventError("unavailable", "The server is going away; come back.")
-
-
-async def _rights(claim: people.Claim, receive: Receive) -> people.Rights:
-    try:
-        async with asyncio.timeout(RIGHTS_SECONDS):
-            return await _watched(asyncio.ensure_future(read_rights(claim)), receive)
-    except EventError:
-        raise
-    except Exception:
-        logger.exception("rights could not be read")
-        raise EventError("unavailable", "Who you are could not be looked up now.") from None
-
-
-async def _free_slot(socket: Socket, receive: Receive) -> None:
-    while socket.in_work >= IN_WORK:
-        await _watched(socket.slot(), receive)
-
-
-async def _watched(future: asyncio.Future[T], receive: Receive) -> T:
-    """Wait, and read no further meanwhile. uvicorn then stops reading, too, and so do the
-    kernel and the client. Daphne reads on into the queue behind `receive`, without a bound."""
-    queue = getattr(receive, "__self__", None)
-    if not isinstance(queue, asyncio.Queue):
-        return await future
-    while not future.done():
-        await asyncio.wait({future}, timeout=LOOK_AGAIN)
-        if _parked(queue) > PARKED:
-            future.cancel()
-            raise EventError("rate_limited", "Too much waits behind 64 unanswered events.", retry_after=1.0)
-    return future.result()
-
-
-def _parked(queue: asyncio.Queue[dict[str, Any]]) -> int:
-    waiting: deque[dict[str, Any]] = queue._queue  # type: ignore[attr-defined]
-    return sum(len(message.get("text") or message.get("bytes") or "") for message in waiting)

@@ -28,6 +28,7 @@ from .control import Control
 from .events import Events
 from .member import Member
 from .metrics import Metrics
+from .position import Position
 from .presence import Presence
 from .processes import Processes
 from .queue import Queue
@@ -293,6 +294,10 @@ class Hub:
     def lags(self, socket: Any) -> dict[str, int]:
         """How far it is behind in each of these rooms."""
         return {slug: room.positions[socket].lag for slug, room in self._positions.get(socket, {}).items()}
+
+    def places(self, socket: Any) -> list[Position]:
+        """Where this socket stands, in each of those rooms."""
+        return [room.positions[socket] for room in self._positions.get(socket, {}).values()]
 
     def leave(self, socket: Any, slug: str) -> bool:
         """Stop listening. False where the socket had not joined."""

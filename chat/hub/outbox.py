@@ -40,7 +40,7 @@ class Outbox:
         self.wire = wire
         #: Called when the socket is too slow, with the close code and what to tell the client.
         self.on_slow: Callable[[int, EventError], None] | None = None
-        self.size = 0  #: characters that wait
+        self.size = 0  #: characters and bytes that wait
         self._send = transport.paced(send)
         self._abort = transport.aborter(send)
         self._context = contextvars.copy_context()
@@ -56,9 +56,10 @@ class Outbox:
         """Whether anything still waits to be taken by the server."""
         return self._task is not None
 
-    def put(self, text: str) -> None:
+    def put(self, frame: str | bytes) -> None:
         """Send a frame after all that was put before it."""
-        self._put({"type": "websocket.send", "text": text}, len(text))
+        kind = "text" if isinstance(frame, str) else "bytes"
+        self._put({"type": "websocket.send", kind: frame}, len(frame))
 
     def close(self, code: int) -> None:
         """Close the connection after all that was put before; nothing is taken after that."""
@@ -118,7 +119,7 @@ class Outbox:
             await sending
             while self._queue:
                 message = self._queue.popleft()
-                self.size -= len(message.get("text", ""))
+                self.size -= len(message.get("text") or message.get("bytes") or "")
                 self._progress = asyncio.get_running_loop().time()
                 await self._send(message)
         except Exception:

@@ -74,6 +74,9 @@ class Namespace:
     """
 
     path: ClassVar[str]
+    #: Whether events have any number of arguments, binary data too, as Socket.IO has them: a
+    #: handler then takes `arguments: list[Any]` and may return `Arguments`. (Else one object.)
+    arguments: ClassVar[bool] = False
     middleware: ClassVar[Sequence[Any]] = ()
     handlers: ClassVar[dict[str, Handler]] = {}
     listeners: ClassVar[tuple[Callable[..., Any], ...]] = ()

@@ -86,6 +86,7 @@ class Socket:
         "_slot",
         "_turns",
         "admitted",
+        "auth",
         "closed",
         "connected_at",
         "data",
@@ -109,6 +110,7 @@ class Socket:
         self._rights: Rights | None = None
         self.meter: Meter | None = None  #: what the person may send, set by `rate_limit`
         self.admitted = False  #: set with the `connect` packet
+        self.auth: dict[str, Any] = {}  #: what a Socket.IO client gave as `auth`
         self.closed: int | None = None  #: the code, from when the server began to close it
         self.deaf = False  #: set to drop what still comes in: the server is about to stop
         self.connected_at = datetime.now(UTC)

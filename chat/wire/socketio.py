@@ -201,9 +201,10 @@ class SocketIO:
     def connect(self, sid: str, **more: Any) -> str:
         return self._packet(CONNECT, {"sid": sid, **more})
 
-    def connect_error(self, error: EventError) -> str:
+    def connect_error(self, message: str, data: Any = None) -> str:
         """Always an object ("Connection to a namespace")."""
-        return self._packet(CONNECT_ERROR, {"message": error.message, "data": error.as_dict()})
+        more = {} if data is None else {"data": data}
+        return self._packet(CONNECT_ERROR, {"message": message, **more})
 
     def disconnect(self) -> str:
         return f"{MESSAGE}{DISCONNECT}{self._prefix}"

@@ -67,7 +67,7 @@ class TestEvents:
 
     async def test_a_whole_burst_in_debt_is_closed_with_its_frames_unparsed(self, connect: Connect) -> None:
         client = await connect("alice", namespace="probe")
-        await fill(client, 420)
+        await fill(client, 500)
         await client.send_raw("not even JSON")
         assert await client.closed() == 4004
         assert list(client.packets[-1]) == ["error"]
@@ -96,7 +96,7 @@ class TestEvents:
         client = await connect("alice", namespace="probe")
         frame = "x" * 65_537
         with contextlib.suppress(ConnectionClosed):
-            for _ in range(500):
+            for _ in range(1500):
                 await client.send_raw(frame)
         assert await client.closed() == 4004
         assert codes(client)["too_large"] >= 200
