@@ -18,6 +18,7 @@ from django.db import connection
 
 from ..errors import EventError
 from ..models import Ban, Lease, Membership, Mention, Message, Room
+from . import search
 from .clock import present, stored
 from .entries import SYSTEM, Appended, Draft, Entry, Person, Receipt, now, rfc3339
 
@@ -324,11 +325,12 @@ class _Append:
         rooms = [room for room in self.rooms.values() if room.rows]
         if not rooms:
             return
-        self.cursor.executemany(
-            f"INSERT INTO {_MESSAGE} (room_id, seq, sender_id, client_id, kind, target, ordinal,"
-            f" body, html, extra, deleted, at) VALUES ({', '.join(['%s'] * 12)})",
-            [row for room in rooms for row in room.rows],
-        )
+        with search.indexed(self.cursor):
+            self.cursor.executemany(
+                f"INSERT INTO {_MESSAGE} (room_id, seq, sender_id, client_id, kind, target, ordinal,"
+                f" body, html, extra, deleted, at) VALUES ({', '.join(['%s'] * 12)})",
+                [row for room in rooms for row in room.rows],
+            )
         self.cursor.executemany(
             f"UPDATE {_ROOM} SET head = %s, messages = %s WHERE id = %s",
             [(room.head, room.messages, room.id) for room in rooms],

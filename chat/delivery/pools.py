@@ -1,4 +1,4 @@
-"""Threads for the database: a few readers, one writer (the journal's), one for the poll.
+"""Threads for the database: a few readers, one writer (the journal's), one for the poll, one for search.
 
 `database_sync_to_async` shares a single thread among all sockets, so that one slow query
 holds up everyone; these do not.
@@ -27,6 +27,7 @@ V = TypeVar("V")
 
 _readers = ThreadPoolExecutor(READERS, thread_name_prefix="chat-reader")
 _poller = ThreadPoolExecutor(1, thread_name_prefix="chat-poll")
+_searcher = ThreadPoolExecutor(1, thread_name_prefix="chat-search")
 
 
 async def read(function: Callable[..., V], *args: Any) -> V:
@@ -38,6 +39,11 @@ async def read(function: Callable[..., V], *args: Any) -> V:
 async def poll(function: Callable[..., V], *args: Any) -> V:
     """The same for the poll of heads, which no slow reader may hold up."""
     return await asyncio.get_running_loop().run_in_executor(_poller, _fresh, function, *args)
+
+
+async def search(function: Callable[..., V], *args: Any) -> V:
+    """The same for what may take longer than a look-up, and may hold up no other reader."""
+    return await asyncio.get_running_loop().run_in_executor(_searcher, _fresh, function, *args)
 
 
 async def write(function: Callable[..., V], *args: Any) -> V:

@@ -26,7 +26,7 @@ from chat.namespace import (
     register,
     user_room,
 )
-from chat.services import history, listing, moderation, rendering, rooms
+from chat.services import history, listing, moderation, rendering, rooms, search
 
 from .moderating import Moderating
 from .shapes import Data, Reason, me
@@ -167,6 +167,18 @@ class Chat(Moderating):
     async def who(self, socket: Socket, room: Slug, seq: Seq) -> Data:
         """Who has received and who has read an entry."""
         return await pools.read(history.who, self.path, room, me(socket), seq)
+
+    @on("search")
+    async def search(
+        self,
+        socket: Socket,
+        query: str,
+        room: Slug | None = None,
+        before: str | None = None,
+        limit: Limit | None = None,
+    ) -> Data:
+        """Messages by their words, newest first."""
+        return await pools.search(search.search, self.path, me(socket), query, room, before, limit)
 
     @on("rooms")
     async def rooms(self, socket: Socket, after: Slug | None = None, limit: Limit | None = None) -> Data:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from functools import reduce
+from operator import or_
 from typing import Any
 
-from django.db.models import F, Max, QuerySet
+from django.db.models import F, Max, Q, QuerySet
 
 from chat.delivery.entries import Person, rfc3339
 from chat.delivery.ranges import Ranges
@@ -18,6 +20,7 @@ from . import rooms
 from .paging import MOST, check_seq, clamp, fitting
 
 Kind = Message.Kind
+Place = tuple[int, int]  # of an entry: its room's id and its seq
 
 # For each message, so that one of them always fits a frame.
 EMOJI = 20
@@ -51,8 +54,8 @@ def page(
     if after is not None:
         shown = shown.filter(seq__gt=after)
     order = "-seq" if after is None else "seq"
-    rows = list(shown.select_related("sender").order_by(order)[: clamp(limit) + 1])
-    fit = fitting(_as_they_stand(room, rows[: clamp(limit)], user_id))
+    rows = list(shown.select_related("sender", "room").order_by(order)[: clamp(limit) + 1])
+    fit = fitting(as_they_stand(rows[: clamp(limit)], user_id))
     reply = {
         "messages": sorted(fit, key=lambda message: message["seq"]),
         "first": first,
@@ -74,18 +77,24 @@ def first_shown(room: Room, membership: Membership | None) -> int:
 # Messages as they stand
 
 
-def _as_they_stand(room: Room, rows: list[Message], user_id: int) -> Iterator[dict[str, Any]]:
-    live = [row.seq for row in rows if row.kind == Kind.MESSAGE and not row.deleted]
-    edits = _last_edits(room, live)
-    reactions = _reactions(room, live, user_id)
+def at(places: list[Place]) -> QuerySet[Message]:
+    """The entries that stand at these places."""
+    return Message.objects.filter(_at(places, "seq")).select_related("sender", "room")
+
+
+def as_they_stand(rows: list[Message], user_id: int) -> Iterator[dict[str, Any]]:
+    """Messages and notices of any rooms, in their order, as this person sees them."""
+    live = [(row.room_id, row.seq) for row in rows if row.kind == Kind.MESSAGE and not row.deleted]
+    edits = _last_edits(live)
+    reactions = _reactions(live, user_id)
     for row in rows:
         yield {
             "event": row.kind,
-            "room": room.slug,
+            "room": row.room.slug,
             "seq": row.seq,
             "at": rfc3339(row.at),
             "from": Person(row.sender_id, row.sender.get_username()).as_dict(),
-            "data": _data(row, edits.get(row.seq), reactions.get(row.seq)),
+            "data": _data(row, edits.get((row.room_id, row.seq)), reactions.get((row.room_id, row.seq))),
         }
 
 
@@ -107,31 +116,32 @@ def _data(row: Message, edit: Message | None, reactions: list[dict[str, Any]] | 
     return data
 
 
-def _last_edits(room: Room, seqs: list[int]) -> dict[int, Message]:
-    last = _upon(room, seqs, Kind.EDIT).values("target").annotate(last=Max("seq")).values("last")
-    return {row.target: row for row in Message.objects.filter(room=room, seq__in=last) if row.target}
+def _last_edits(places: list[Place]) -> dict[Place, Message]:
+    edits = Message.objects.filter(_at(places, "target"), kind=Kind.EDIT)
+    last = edits.values("room", "target").annotate(last=Max("pk")).values("last")
+    return {(row.room_id, row.target): row for row in Message.objects.filter(pk__in=last) if row.target}
 
 
-def _reactions(room: Room, seqs: list[int], user_id: int) -> dict[int, list[dict[str, Any]]]:
+def _reactions(places: list[Place], user_id: int) -> dict[Place, list[dict[str, Any]]]:
     """By message: its emoji in the order in which they came, and who stands behind each.
 
     The last of a person's entries for an emoji counts. Grouped by the database, so that
     someone who switches one on and off all day costs no more rows than two.
     """
-    people: dict[int, dict[str, dict[int, str]]] = defaultdict(lambda: defaultdict(dict))
+    people: dict[Place, dict[str, dict[int, str]]] = defaultdict(lambda: defaultdict(dict))
     acts = (
-        _upon(room, seqs, Kind.REACT)
-        .values("target", "sender", "extra", name=F("sender__username"))
+        Message.objects.filter(_at(places, "target"), kind=Kind.REACT)
+        .values("room", "target", "sender", "extra", name=F("sender__username"))
         .annotate(last=Max("seq"))
         .order_by("last")
     )
     for act in acts:
         reaction = json.loads(act["extra"])
-        behind = people[act["target"] or 0][reaction["emoji"]]
+        behind = people[act["room"], act["target"] or 0][reaction["emoji"]]
         behind.pop(act["sender"], None)
         if reaction["on"]:
             behind[act["sender"]] = act["name"]
-    return {target: list(_counted(emoji, user_id)) for target, emoji in people.items()}
+    return {place: list(_counted(emoji, user_id)) for place, emoji in people.items()}
 
 
 def _counted(emoji: dict[str, dict[int, str]], user_id: int) -> Iterator[dict[str, Any]]:
@@ -142,9 +152,13 @@ def _counted(emoji: dict[str, dict[int, str]], user_id: int) -> Iterator[dict[st
         yield {"emoji": each, "count": len(people), "users": users, "mine": user_id in people}
 
 
-def _upon(room: Room, seqs: list[int], kind: str) -> QuerySet[Message]:
-    """The entries of a kind that did something to these messages."""
-    return Message.objects.filter(room=room, target__in=seqs, kind=kind)
+def _at(places: list[Place], field: str) -> Q:
+    """Of entries: those whose `field`, a seq, names one of the places."""
+    by_room: dict[int, list[int]] = defaultdict(list)
+    for room_id, seq in places:
+        by_room[room_id].append(seq)
+    rooms = (Q(room=room_id, **{f"{field}__in": seqs}) for room_id, seqs in by_room.items())
+    return reduce(or_, rooms, Q(pk__in=[]))
 
 
 # Who has it
