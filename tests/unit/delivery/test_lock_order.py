@@ -13,12 +13,13 @@ from django.db import transaction
 
 from chat.errors import EventError
 from chat.models import Ban, Membership, Room
-from chat.services import erasure, moderation, rooms
+from chat.services import erasure, moderation, reports, rooms
 
 from .conftest import MakeRoom
 from .support import (
     check_dense,
     control_room,
+    draft,
     now,
     on_postgres,
     others,
@@ -74,6 +75,14 @@ def test_what_moderators_and_members_do_at_once_does_not_deadlock(
         lambda room, who: moderation.kick(boss.pk, who.pk, room.slug),
         lambda room, who: moderation.mute(boss.pk, who.pk, room.slug, seconds=0.001),
         lambda room, who: moderation.delete_message(boss.pk, room.slug, now(room).head),
+        lambda room, who: moderation.kick(alice.pk, who.pk, room.slug),
+        lambda room, who: moderation.set_role(boss.pk, who.pk, room.slug, "moderator"),
+        lambda room, who: moderation.set_rules(alice.pk, room.slug, slow_mode=now(room).head % 2),
+        lambda room, who: moderation.delete_as_member(
+            draft(room, alice, kind="delete", target=now(room).head)
+        ),
+        lambda room, who: moderation.end_sessions(boss.pk, who.pk, tokens=True),
+        lambda room, who: reports.report("chat", room.slug, who.pk, now(room).head, "rude"),
         lambda room, who: erasure.delete_person(boss.pk, charlie.pk),
     ]
     with others(2) as threads:
