@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import re
 import signal
@@ -35,8 +36,8 @@ LONGEST_CLIENT_ID = 64
 LONGEST_PREFIX = 50
 #: Exit status of wrong usage; everything else that goes wrong is 1.
 USAGE = 2
-#: As a shell has it of a program that SIGINT or SIGPIPE has ended.
-INTERRUPTED, BROKEN_PIPE = 128 + signal.SIGINT, 128 + signal.SIGPIPE
+#: As a shell has it of a program that SIGPIPE has ended.
+BROKEN_PIPE = 128 + signal.SIGPIPE
 #: What the database raises while it can't be reached; SQLite too, when others keep it locked.
 OUTAGE = (OperationalError, InterfaceError)
 SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 24 * 3600.0, "w": 7 * 24 * 3600.0}
@@ -67,14 +68,14 @@ class ChatCommand(BaseCommand):
         return parser
 
     def run_from_argv(self, argv: list[str]) -> None:
+        if isinstance(sys.stdout, io.TextIOWrapper):  # some terminals know few letters
+            sys.stdout.reconfigure(errors="backslashreplace")
         try:
             super().run_from_argv(argv)
             sys.stdout.flush()
         except BrokenPipeError:  # whoever reads has had enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more
             sys.exit(BROKEN_PIPE)
-        except KeyboardInterrupt:
-            sys.exit(INTERRUPTED)
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:

@@ -44,9 +44,9 @@ class Follower:
 
     def _next(self) -> list[Entry]:
         try:
-            connection.close_if_unusable_or_obsolete()
             page = self._read()
         except OUTAGE as outage:
+            connection.close()  # the next look opens another
             if not self._down:
                 self._warn(f"the database fails, trying again: {first_line(outage)}")
             self._down = True

@@ -31,27 +31,27 @@ LOW, FULL = 2 * 2**30, 200 * 2**20
 
 def examine() -> Iterator[Finding]:
     """One finding after the other; after one that makes the next senseless it ends."""
-    try:
-        yield reach()
-    except (DatabaseError, InterfaceError) as failure:
-        yield error("database", f"it can't be reached: {one_line(failure)}", unreachable())
-        return
-    yield from durable()
+    for question in (reach, migrations):
+        answer = question()
+        yield answer
+        if answer.level == "error":
+            return
     yield from disk()
-    pending = migrations()
-    yield pending
-    if pending.level == "error":
-        return
-    try:
-        yield commits()
-    except (DatabaseError, InterfaceError) as failure:
-        yield error("commit", f"nothing can be written: {one_line(failure)}", unwritable())
+    yield from durable()
+    yield commits()
     yield system()
     yield clocks()
     yield last_entry()
 
 
 def reach() -> Finding:
+    try:
+        return connected()
+    except (DatabaseError, InterfaceError) as failure:
+        return error("database", f"it can't be reached: {one_line(failure)}", unreachable())
+
+
+def connected() -> Finding:
     if connection.vendor == "postgresql":
         connection.settings_dict["OPTIONS"].setdefault("connect_timeout", CONNECT)
     elif not Path(connection.settings_dict["NAME"]).exists():  # to ask for it would make it
@@ -69,7 +69,7 @@ ADVICE_MIGRATE = "run `manage.py migrate`"
 def unreachable() -> str:
     if connection.vendor == "postgresql":
         return "see that PostgreSQL runs, and that DATABASE_URL has its host, port, user, password and name"
-    return "see that DATABASE_URL names a file in a directory that this user may write to"
+    return "see that DATABASE_URL names SQLite's file, in a directory that this user may write to"
 
 
 def unwritable() -> str:
@@ -86,8 +86,8 @@ def durable() -> Iterator[Finding]:
             yield error(
                 "durability",
                 f"journal_mode is {modes['journal_mode']}: readers and the writer hold each other up",
-                "start a server, which sets WAL; if it stays, the file system can't share memory "
-                "(a network drive?): put the file on a local disk",
+                "start a server, which sets WAL; if that changes nothing, the file system can't share "
+                "memory (a network drive?): put the file on a local disk",
             )
         else:
             yield ok("durability", "journal_mode is wal, each commit is synced")
@@ -138,7 +138,10 @@ def migrations() -> Finding:
 
 def commits() -> Finding:
     began = time.perf_counter()
-    durability.touch()
+    try:
+        durability.touch()
+    except (DatabaseError, InterfaceError) as failure:
+        return error("commit", f"nothing can be written: {one_line(failure)}", unwritable())
     took = time.perf_counter() - began
     text = f"one takes {took * 1000:.1f} ms, sync included"
     if took > SLOW:
