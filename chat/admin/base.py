@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.checks import ModelAdminChecks
 from django.contrib.admin.utils import model_ngettext
+from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
 from django.urls import reverse
@@ -158,6 +159,8 @@ class Acting:
         except EventError as refusal:
             field = refusal.more.get("field")
             self.add_error(field if field in self.fields else None, sentence(refusal.message))
+        except ObjectDoesNotExist:
+            self.add_error(None, "There is no such row any more.")
 
     def acted_with(self) -> Iterable[str]:
         return [name for name in self.fields if not name.startswith("_")]
@@ -191,10 +194,15 @@ class Dialog(Acting, BaseDialogForm):
     icon = ""
     variant = ActionVariant.DEFAULT
 
+    form_before_template = "unfold/helpers/messages/error.html"
+
+    def get_before_template_context(self, request: HttpRequest, object_id: Any = None) -> dict[str, Any]:
+        return {"errors": self.non_field_errors()}
+
     @property
     def row(self) -> int:
         if not str(self.object_id).isdecimal():
-            raise EventError("not_found", f"there is no row {self.object_id!r}")
+            raise ObjectDoesNotExist
         return int(self.object_id or 0)
 
 

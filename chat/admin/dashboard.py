@@ -23,6 +23,7 @@ def fill(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """unfold's callback: what templates/admin/index.html shows."""
     read = figures.read()
     context |= {
+        "title": "Dashboard",
         "figures": [*_traffic(read), *_waiting(read)],
         "bars": bars(read["minutes"]),
         "minutes": read["minutes"],
@@ -39,10 +40,16 @@ def _traffic(read: dict[str, Any]) -> list[dict[str, Any]]:
     lag = read["lag"]
     minutes = read["minutes"]
     return [
-        _figure("Sockets now", read["sockets"], f"{read['online']} people online", "console"),
+        _figure(
+            "Sockets now", read["sockets"], counted(read["online"], "person", "people") + " online", "console"
+        ),
         _figure("Messages a minute", minutes[-2], f"{sum(minutes)} in the last hour", MESSAGES),
         _figure("Deepest lag", lag["lag"] if lag else 0, _behind(lag), MEMBERS),
     ]
+
+
+def counted(number: int, one: str, more: str) -> str:
+    return f"{number} {one if number == 1 else more}"
 
 
 def _behind(lag: dict[str, Any] | None) -> str:

@@ -103,8 +103,11 @@ class MessageAdmin(Endless):
         return excerpt(message)
 
     @display(description="kind", label={"deleted": "danger", Kind.NOTICE: "info", Kind.ITEM: "primary"})
-    def shown_kind(self, message: Message) -> str:
-        return "deleted" if message.deleted else message.kind
+    def shown_kind(self, message: Message) -> str | None:
+        """What isn't plain."""
+        if message.deleted:
+            return "deleted"
+        return None if message.kind == Kind.MESSAGE else message.kind
 
     # On its page
 

@@ -55,12 +55,10 @@ class Unban(Dialog):
     permission, icon = "chat.delete_ban", "lock_open"
 
     def act(self, by: int) -> None:
-        unban(by, Ban.objects.filter(pk=self.row).select_related("room").first())
+        unban(by, Ban.objects.select_related("room").get(pk=self.row))
 
 
-def unban(by: int, ban: Ban | None) -> None:
-    if ban is None:
-        return
+def unban(by: int, ban: Ban) -> None:
     if ban.until is not None and ban.until <= timezone.now():
         ban.delete()  # it has run out: nobody is told
         return

@@ -175,7 +175,10 @@ class PersonAdmin(UserAdmin, StaffAdmin):
     action_form = TermForm
     actions = ["ban_all", "unban_all", "end_all", "switch_off", "switch_on"]
     actions_row = ["ban", "unban", "send_away", "end_sessions"]
-    actions_detail = ["ban", "unban", "send_away", "end_sessions", "delete_person"]
+    actions_detail = [
+        {"title": "Moderate", "icon": "gavel", "items": [*actions_row]},
+        "delete_person",
+    ]
     ban, unban, send_away = dialog(Ban), dialog(Unban), dialog(SendAway)
     end_sessions, delete_person = dialog(EndSessions), dialog(Delete)
 

@@ -308,7 +308,8 @@ class MembershipAdmin(Endless):
     fields = ["user", "room", "shown_role", "muted", "joined_at", "joined_at_seq", "received", "read", "lag"]
     action_form = TermForm
     actions = ["mute_all", "kick_all", "ban_all"]
-    actions_row = actions_detail = ["role", "mute", "unmute", "kick", "ban"]
+    actions_row = ["role", "mute", "unmute", "kick", "ban"]
+    actions_detail = [{"title": "Moderate", "icon": "gavel", "items": [*actions_row]}]
     role, mute, unmute = dialog(SetRole), dialog(MuteMember), dialog(Unmute)
     kick, ban = dialog(Kick), dialog(BanMember)
 
