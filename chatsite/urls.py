@@ -5,13 +5,15 @@ from django.contrib.auth import views as auth
 from django.urls import path
 from django.views.generic import RedirectView
 
-from chat.views import accounts, health, orders, pages
+from chat.views import accounts, console, health, orders, pages
 
 urlpatterns = [
     path("", pages.home, name="home"),
     path("rooms/<str:slug>/", pages.room, name="room"),
     path("orders/", orders.home, name="orders"),
     path("orders/<str:slug>/", orders.queue, name="queue"),
+    path("console/", console.console, name="console"),
+    path("console/<str:part>/", console.console, name="console-part"),
     path("accounts/login/", auth.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("accounts/logout/", auth.LogoutView.as_view(), name="logout"),
     path("accounts/signup/", accounts.SignUp.as_view(), name="signup"),
