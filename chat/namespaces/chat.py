@@ -63,11 +63,16 @@ class Chat(Moderating):
         after: Seq | None = None,
         epoch: str | None = None,
         after_client_id: str | None = None,
-        ack: bool = True,
+        ack: bool | None = None,
     ) -> Data:
         """Entries after `after` (or after the member's cursor) follow the answer, then live ones."""
         answer, start = await self.hub.join(
-            socket, room, after=after, epoch=epoch, after_client_id=after_client_id, ack=ack
+            socket,
+            room,
+            after=after,
+            epoch=epoch,
+            after_client_id=after_client_id,
+            ack=socket.outbox.wire.acknowledges if ack is None else ack,
         )
         after_answer(start)
         return answer
