@@ -58,10 +58,9 @@ class Term:
 class Hit:
     """A message whose present text matches, and the entry with this text: its own, or an edit."""
 
-    id: int  # of the entry
-    entry: int  # the entry's seq
+    message: int  # its id
     room_id: int
-    seq: int
+    entry: int  # the seq of what has the text
 
 
 # -- Keeping the index
@@ -133,19 +132,23 @@ def _fill(which: str) -> str:
 # Of hits `m`: their text is what the message says now, and they lie where the person may read.
 _STANDS = f"""
     AND r.id = m.room_id AND COALESCE(m.target, m.seq) >= r.first
-    AND (NOT r.history_from_join OR COALESCE(m.target, m.seq) > COALESCE(p.joined_at_seq, r.head))
+    AND (%s OR NOT r.history_from_join OR COALESCE(m.target, m.seq) > COALESCE(p.joined_at_seq, r.head))
     AND NOT EXISTS (SELECT 1 FROM {_MESSAGE} e WHERE e.room_id = m.room_id
         AND e.target = COALESCE(m.target, m.seq) AND e.kind = 'edit' AND e.seq > m.seq)"""
-_HIT = "SELECT m.id, m.seq, m.room_id, COALESCE(m.target, m.seq)"
+_ITSELF = f"SELECT t.id FROM {_MESSAGE} t WHERE t.room_id = m.room_id AND t.seq = m.target"
+_HIT = f"SELECT COALESCE(({_ITSELF}), m.id), m.room_id, m.seq"
 _PLACE = f"CROSS JOIN {_ROOM} r LEFT JOIN {_MEMBER} p ON p.room_id = r.id AND p.user_id = %s"
 
 
 def find(
-    terms: Sequence[Term], rooms: Sequence[int], user_id: int, before: int | None, limit: int
+    terms: Sequence[Term], rooms: Sequence[int] | None, user_id: int | None, before: int | None, limit: int
 ) -> list[Hit]:
-    """The newest hits below the id `before` in these rooms. That they are open to this person is
-    the caller's to know; from where on they may read is known here."""
-    if not rooms:
+    """The newest hits below the id `before` in these rooms, in all where there is None.
+
+    That they are open to this person is the caller's to know; from where on they may read is known
+    here. Nobody (None) reads all.
+    """
+    if rooms is not None and not rooms:
         return []
     search = _find_lite if connection.vendor == "sqlite" else _find_in_spans
     with connection.cursor() as cursor:
@@ -153,34 +156,51 @@ def find(
 
 
 def _find_lite(
-    cursor: Any, terms: Sequence[Term], rooms: Sequence[int], user_id: int, before: int, limit: int
+    cursor: Any,
+    terms: Sequence[Term],
+    rooms: Sequence[int] | None,
+    user_id: int | None,
+    before: int,
+    limit: int,
 ) -> list[Hit]:
-    places = " OR ".join(str(room) for room in rooms)
-    words = " AND ".join(f'"{" ".join(term.words)}"{" *" * term.prefix}' for term in terms)
+    match = f"body : ({' AND '.join(_quoted(term) for term in terms)})"
+    if rooms is not None:
+        match += f" AND room_id : ({' OR '.join(map(str, rooms))})"
     cursor.execute(
         f"{_HIT} FROM {INDEX} s CROSS JOIN {_MESSAGE} m {_PLACE}"
         f" WHERE s.{INDEX} MATCH %s AND s.rowid < %s AND m.id = s.rowid {_STANDS}"
         " ORDER BY s.rowid DESC LIMIT %s",
-        [user_id, f"room_id : ({places}) AND body : ({words})", before, limit],
+        [user_id, match, before, user_id is None, limit],
     )
     return [Hit(*row) for row in cursor.fetchall()]
 
 
+def _quoted(term: Term) -> str:
+    return f'"{" ".join(term.words)}"' + " *" * term.prefix
+
+
 def _find_in_spans(
-    cursor: Any, terms: Sequence[Term], rooms: Sequence[int], user_id: int, before: int, limit: int
+    cursor: Any,
+    terms: Sequence[Term],
+    rooms: Sequence[int] | None,
+    user_id: int | None,
+    before: int,
+    limit: int,
 ) -> list[Hit]:
-    words = " & ".join(f"({_phrase(term)})" for term in terms)
-    places = " | ".join(f"'room {room}'" for room in rooms)
+    match, params = "to_tsquery('simple', %s)", [" & ".join(f"({_phrase(term)})" for term in terms)]
+    if rooms is not None:
+        match += " && %s::tsquery"
+        params.append(" | ".join(f"'room {room}'" for room in rooms))
     cursor.execute(f"SELECT COALESCE(MAX(id), 0) + 1 FROM {_MESSAGE}")
     upto = min(before, cursor.fetchone()[0])
     found: list[Hit] = []
     span = SPAN
     while upto > 0 and len(found) < limit:
         cursor.execute(
-            f"{_HIT} FROM (SELECT id, room_id, seq, target FROM {_MESSAGE} WHERE {SEARCHED}"
-            f" AND {_VECTOR} @@ (to_tsquery('simple', %s) && %s::tsquery) AND id >= %s AND id < %s) m"
+            f"{_HIT} FROM (SELECT id, room_id, seq, target FROM {_MESSAGE}"
+            f" WHERE {SEARCHED} AND {_VECTOR} @@ ({match}) AND id >= %s AND id < %s) m"
             f" {_PLACE} WHERE TRUE {_STANDS} ORDER BY m.id DESC LIMIT %s",
-            [words, places, upto - span, upto, user_id, limit - len(found)],
+            [*params, upto - span, upto, user_id, user_id is None, limit - len(found)],
         )
         found += [Hit(*row) for row in cursor.fetchall()]
         upto, span = upto - span, span * 4

@@ -77,11 +77,6 @@ def first_shown(room: Room, membership: Membership | None) -> int:
 # Messages as they stand
 
 
-def at(places: list[Place]) -> QuerySet[Message]:
-    """The entries that stand at these places."""
-    return Message.objects.filter(_at(places, "seq")).select_related("sender", "room")
-
-
 def as_they_stand(rows: list[Message], user_id: int) -> Iterator[dict[str, Any]]:
     """Messages and notices of any rooms, in their order, as this person sees them."""
     live = [(row.room_id, row.seq) for row in rows if row.kind == Kind.MESSAGE and not row.deleted]
@@ -117,8 +112,8 @@ def _data(row: Message, edit: Message | None, reactions: list[dict[str, Any]] | 
 
 
 def _last_edits(places: list[Place]) -> dict[Place, Message]:
-    edits = Message.objects.filter(_at(places, "target"), kind=Kind.EDIT)
-    last = edits.values("room", "target").annotate(last=Max("pk")).values("last")
+    edits = _upon(places, Kind.EDIT).values("room", "target")
+    last = edits.annotate(last=Max("pk")).values("last")
     return {(row.room_id, row.target): row for row in Message.objects.filter(pk__in=last) if row.target}
 
 
@@ -130,7 +125,7 @@ def _reactions(places: list[Place], user_id: int) -> dict[Place, list[dict[str, 
     """
     people: dict[Place, dict[str, dict[int, str]]] = defaultdict(lambda: defaultdict(dict))
     acts = (
-        Message.objects.filter(_at(places, "target"), kind=Kind.REACT)
+        _upon(places, Kind.REACT)
         .values("room", "target", "sender", "extra", name=F("sender__username"))
         .annotate(last=Max("seq"))
         .order_by("last")
@@ -152,13 +147,13 @@ def _counted(emoji: dict[str, dict[int, str]], user_id: int) -> Iterator[dict[st
         yield {"emoji": each, "count": len(people), "users": users, "mine": user_id in people}
 
 
-def _at(places: list[Place], field: str) -> Q:
-    """Of entries: those whose `field`, a seq, names one of the places."""
+def _upon(places: list[Place], kind: str) -> QuerySet[Message]:
+    """The entries of a kind that did something to what stands at these places."""
     by_room: dict[int, list[int]] = defaultdict(list)
     for room_id, seq in places:
         by_room[room_id].append(seq)
-    rooms = (Q(room=room_id, **{f"{field}__in": seqs}) for room_id, seqs in by_room.items())
-    return reduce(or_, rooms, Q(pk__in=[]))
+    rooms = (Q(room=room_id, target__in=seqs) for room_id, seqs in by_room.items())
+    return Message.objects.filter(reduce(or_, rooms, Q(pk__in=[])), kind=kind)
 
 
 # Who has it
