@@ -2,7 +2,8 @@
 
 A right that is lost through `save()`, `delete()` or Django's auth functions acts at once, in
 every process: an entry of the control log, in the same transaction, asks them to look again.
-(`QuerySet.update()` and raw SQL send no signal; the hub finds those within a minute.)
+The words that a room filters act so, too. (`QuerySet.update()` and raw SQL send no signal; the
+hub finds those within a minute.)
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from django.db.backends.signals import connection_created
 from django.db.models.signals import post_delete, post_save, pre_delete, pre_save
 
 from .delivery import door, durability
-from .models import Ban, Login, Membership, Token
+from .models import Ban, Login, Membership, Room, Token
 from .services import people, presence
 
 
@@ -33,6 +34,7 @@ def connect() -> None:
         (pre_save, Ban, _hold_control),
         (pre_delete, Membership, _hold_control),
         (pre_delete, Session, _hold_control),
+        (pre_save, Room, _room_changes),
         (post_save, get_user_model(), _person_saved),
         (post_delete, get_user_model(), _person_deleted),
         (post_save, Token, _access_changed),
@@ -40,6 +42,7 @@ def connect() -> None:
         (post_save, Ban, _banned),
         (post_delete, Membership, _unseated),
         (post_delete, Session, _session_deleted),
+        (post_save, Room, _room_saved),
     ):
         signal.connect(receiver, sender=sender, dispatch_uid=f"chat.{receiver.__name__}.{id(signal)}")
 
@@ -55,6 +58,17 @@ def _person_changes(
 ) -> None:
     if instance.pk is not None and update_fields != {"last_login"}:
         _hold_control(raw)
+
+
+def _room_changes(
+    instance: Any, update_fields: frozenset[str] | None, raw: bool = False, **kwargs: Any
+) -> None:
+    if instance.pk is not None and _has_words(update_fields):
+        _hold_control(raw)
+
+
+def _has_words(update_fields: frozenset[str] | None) -> bool:
+    return update_fields is None or bool(update_fields & {"filtered_words", "filter_action"})
 
 
 def _logged_in(request: Any, user: Any, **kwargs: Any) -> None:
@@ -108,3 +122,10 @@ def _session_deleted(instance: Session, **kwargs: Any) -> None:
     logins = Login.objects.filter(session_key=instance.session_key)
     if users := list(logins.values_list("user_id", flat=True)):
         door.control("recheck", users=users)
+
+
+def _room_saved(
+    instance: Room, created: bool, update_fields: frozenset[str] | None, raw: bool = False, **kwargs: Any
+) -> None:
+    if not created and not raw and _has_words(update_fields):
+        door.control("rules")

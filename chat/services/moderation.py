@@ -256,8 +256,6 @@ def _change_rules(act: Act, changes: dict[str, Any]) -> None:
         text = f"Slow mode: one message every {_duration(slow)}." if slow else "Slow mode is off."
         rooms.note(act.place, text, act="rules", slow_mode=slow)
     filtered = changes.get("filtered_words")
-    if changes.keys() - {"slow_mode"}:
-        door.control("rules")
     said = changes if filtered is None else changes | {"filtered_words": len(filtered.splitlines())}
     act.record("the rules of a room were changed", act.place, **said)
 
