@@ -55,9 +55,10 @@ def search(
     return reply
 
 
-def anywhere(query: str, limit: int = 1000) -> list[int]:
-    """For the staff: the ids of the newest messages with all of the words, in every room."""
-    return [hit.message for hit in index.find(parse(query), None, None, None, limit)]
+def anywhere(query: str, room: int | None = None, limit: int = 1000) -> list[int]:
+    """For the staff: the ids of the newest messages with all of the words, in a room or in all."""
+    rooms = None if room is None else [room]
+    return [hit.message for hit in index.find(parse(query), rooms, None, None, limit)]
 
 
 # What is looked for
