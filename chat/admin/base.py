@@ -96,7 +96,7 @@ def without(data: QueryDict, key: str) -> QueryDict:
 
 
 def sentence(message: str) -> str:
-    return f"{message[:1].upper()}{message[1:]}."
+    return f"{message}."  # it may begin with a name, so as it is
 
 
 def seconds(term: str | None) -> float | None:

@@ -7,7 +7,7 @@ import json
 from functools import partial
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -17,10 +17,12 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter, DropdownFilte
 from unfold.decorators import display
 from unfold.enums import ActionVariant
 
+from chat.errors import EventError
 from chat.models import Message, Room
-from chat.services import moderation
+from chat.services import moderation, search
+from chat.services.paging import SLICE
 
-from .base import Dialog, Endless, ReasonForm, dialog, reason_field, reason_of
+from .base import Dialog, Endless, ReasonForm, dialog, reason_field, reason_of, sentence
 from .columns import excerpt
 from .lists import Timeline
 
@@ -72,7 +74,7 @@ class MessageAdmin(Endless):
     date_hierarchy = "at"
     sortable_by = ()
     search_fields = ["body"]
-    search_help_text = "Words of a message"
+    search_help_text = "Words of a message: the newest ones are found"
     fields = ["preview", "source", "sender", ("room", "seq"), ("shown_kind", "target"), "at", "client_id",
               "data", "edits", "tombstone"]  # fmt: skip
     action_form = ReasonForm
@@ -83,6 +85,18 @@ class MessageAdmin(Endless):
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Timeline]:
         return Timeline
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
+        """By the index of words that people's own searches use."""
+        if not search_term:
+            return queryset, False
+        room = request.GET.get("room__id__exact", "")
+        try:
+            found = search.anywhere(search_term, int(room) if room.isdecimal() else None, SLICE)
+        except EventError as refusal:
+            messages.error(request, sentence(refusal.message))
+            return queryset.none(), False
+        return queryset.filter(pk__in=found), False
 
     def get_ordering(self, request: HttpRequest) -> list[str]:
         """By what there is an index for; a room's own numbers are in the order of its times."""

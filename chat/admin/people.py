@@ -25,7 +25,18 @@ from chat.services import accounts, erasure, moderation, overview
 from chat.services.acts import acting, check_not_last
 from chat.services.usernames import check_username
 
-from .base import Acting, Dialog, StaffAdmin, TermForm, dialog, reason_field, reason_of, term_field, term_of
+from .base import (
+    Acting,
+    Dialog,
+    StaffAdmin,
+    TermForm,
+    dialog,
+    reason_field,
+    reason_of,
+    sentence,
+    term_field,
+    term_of,
+)
 from .tabs import BanTab, MembershipTab, ReportTab, SessionTab, TokenTab
 
 # What is done to them
@@ -124,7 +135,7 @@ class PasswordForm(AdminPasswordChangeForm):
             try:
                 check_not_last(self.user)
             except EventError as refusal:
-                raise forms.ValidationError(refusal.message) from None
+                self.add_error("password1", sentence(refusal.message))
         return data
 
 
@@ -196,6 +207,9 @@ class PersonAdmin(UserAdmin, StaffAdmin):
         except EventError:
             return False
         return True
+
+    def get_inlines(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        return [] if obj is None else self.inlines
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         rights = ["is_staff", "is_superuser", "groups", "user_permissions"]

@@ -42,7 +42,7 @@ def check_rights(act: Act, person: User, rights: dict[str, Any]) -> dict[str, bo
     check_manages(act.by, person)
     if changes.keys() - {"is_active"} and not act.by.is_superuser:
         raise EventError("forbidden", "only a superuser makes staff and superusers")
-    if not all(changes.get(right, True) for right in ("is_active", "is_superuser")):
+    if not all(changes.values()):
         check_not_last(person)
     return changes
 
