@@ -8,7 +8,7 @@ room, nobody waits for more than a slice, and what a crash left behind is gone o
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -16,7 +16,7 @@ from django.db import IntegrityError, connection, transaction
 
 from ..errors import EventError
 from ..models import Ban, DeadLetter, Lease, Membership, Mention, Message, Report, Room, new_epoch
-from . import door
+from . import door, search
 
 NAMESPACE = "_import"
 #: Entries deleted in one transaction: nobody else's write waits for more than about 50 ms.
@@ -125,9 +125,10 @@ def add(room_id: int, after: int, messages: int, rows: Rows) -> None:
     """
     with transaction.atomic(), connection.cursor() as cursor:
         _lock(cursor, room_id, after)
-        for what, (table, columns) in _COLUMNS.items():
-            if added := getattr(rows, what):
-                _insert(cursor, what, table, columns, room_id, added)
+        with search.indexed(cursor) if rows.entries else nullcontext():
+            for what, (table, columns) in _COLUMNS.items():
+                if added := getattr(rows, what):
+                    _insert(cursor, what, table, columns, room_id, added)
         if rows.entries:
             cursor.execute(
                 f"UPDATE {_ROOM} SET head = %s, messages = %s WHERE id = %s",

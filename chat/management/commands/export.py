@@ -12,40 +12,47 @@ from typing import Any, BinaryIO
 from django.core.management.base import CommandError, CommandParser
 
 from chat.models import Room
-from chat.services import archive
+from chat.services import archive, people, personal
 
 from ..bars import bars
-from ..base import ChatCommand, first_line
+from ..base import USAGE, ChatCommand, first_line
 
 
 class Command(ChatCommand):
     help = """\
 Write rooms and queues with their logs, members, bans, dead letters and reports as JSON lines, each as
-it is at one moment; without a name all of them. `manage.py import` reads it.
+it is at one moment; without a name all of them. `manage.py import` reads it. With --user write what
+the site knows of a person instead, for that person.
 
 There are no passwords, tokens or sessions in it, but every message: keep the file as you keep the
 database. FILE appears under its name when it is complete, readable by you alone."""
     epilog = """\
 exit status:
   0        everything was written
-  1        there is no such room, or the file or the database fails; there is no new FILE
+  1        there is no such room or person, or the file or the database fails; there is no new FILE
   2        wrong usage
 
 examples:
   manage.py export --output everything.jsonl
   manage.py export general orders/kitchen --output two.jsonl
-  manage.py export | gzip > everything.jsonl.gz"""
+  manage.py export | gzip > everything.jsonl.gz
+  manage.py export --user alice --output alice.jsonl"""
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("rooms", metavar="ROOM", nargs="*", help="or NAMESPACE/ROOM; else all")
+        parser.add_argument("--user", metavar="NAME", help="this person's data instead")
         parser.add_argument("--output", metavar="FILE", default="-", help="where to; - is stdout (-)")
 
-    def handle(self, *, rooms: list[str], output: str, **options: Any) -> None:
-        found = archive.find(rooms)
-        with bars(self.stderr) as bar, self._opened(output) as stream:
-            told = _told(bar)
-            for lines in archive.export(found, told):
-                stream.write(lines)
+    def handle(self, *, rooms: list[str], user: str | None, output: str, **options: Any) -> None:
+        if rooms and user is not None:
+            raise CommandError("give either rooms or --user", returncode=USAGE)
+        with bars(self.stderr) as bar:
+            if user is None:
+                pieces = archive.export(archive.find(rooms), _told(bar))
+            else:
+                pieces = personal.export(people.find(user, active=False))
+            with self._opened(output) as stream:
+                stream.writelines(pieces)
 
     @contextmanager
     def _opened(self, output: str) -> Iterator[BinaryIO]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
@@ -12,6 +13,7 @@ from django.db import connection
 from chat.delivery import door, staging
 from chat.delivery.clock import stored
 from chat.delivery.staging import Rows
+from chat.errors import EventError
 from chat.models import DeadLetter, Membership, Presence, Room
 from chat.services import presence
 from chat.services.rendering import clean
@@ -46,7 +48,8 @@ def import_room(
     """Bring in one room, or go on where an earlier try of the same ended. `accounts` has the names
     of people who go by another one here. `told` hears how many entries are in.
 
-    Raises `conflict` where someone else is at it or has made a room of that name meanwhile.
+    Raises `bad_data` where two people would be one, `conflict` where someone else is at it or has
+    made a room of that name meanwhile.
     """
     people = _people(found, accounts)
     room = staging.begin(found.key, str(found))
@@ -60,8 +63,16 @@ def import_room(
 
 def unknown(found: Iterable[Found], accounts: Mapping[str, str]) -> list[str]:
     """Who would get an account, by the names that they will have here."""
-    wanted = {accounts.get(name, name) for room in found if not room.there for name in room.people}
+    wanted = {here for room in found if not room.there for here in _here(room, accounts).values()}
     return sorted(wanted - names.ids(wanted).keys())
+
+
+def _here(found: Found, accounts: Mapping[str, str]) -> dict[str, str]:
+    """Everyone's name here, by their name in the file. Raises `bad_data` where two would be one."""
+    here = {name: accounts.get(name, name) for name in sorted(found.people)}
+    if twice := [name for name, count in Counter(here.values()).items() if count > 1]:
+        raise EventError("bad_data", f"two people of {found} in the file would be {twice[0]!r} here")
+    return here
 
 
 def leftovers() -> list[Room]:
@@ -79,9 +90,9 @@ def remove(room: Room, told: Told = lambda _: None) -> None:
 def _people(found: Found, accounts: Mapping[str, str]) -> dict[str, int]:
     """Everyone's id, by their name in the file; who is unknown gets an account."""
     names.make_people(unknown([found], accounts))
-    wanted = {name: accounts.get(name, name) for name in found.people}
-    known = names.ids(wanted.values())
-    return {name: known[here] for name, here in wanted.items()}
+    here = _here(found, accounts)
+    known = names.ids(here.values())
+    return {name: known[account] for name, account in here.items()}
 
 
 class _Import:
@@ -253,28 +264,32 @@ def _dumps(value: Any) -> str:
 
 
 class _Pace:
-    """How much goes into one slice, so that nobody waits long for it; and on SQLite, where there
-    is one writer at a time and no queue for it, how long others get between two."""
+    """How much goes into one slice. Beside a server no slice holds up others for long; on SQLite,
+    where there is one writer at a time and no queue for it, others get their turn between two."""
 
-    SLICE = 0.03  #: seconds
+    BESIDE, ALONE = 0.03, 0.25  #: seconds of a slice
     LOOK = 1.0  #: seconds between two looks whether a server runs
 
     def __init__(self) -> None:
         self.size = SMALLEST
-        self._looked_at = 0.0
-        self._others = False
+        self._looked_at = -self.LOOK
+        self._held_up = False
 
     def work(self, size: int, work: Callable[[], None]) -> None:
         began = time.monotonic()
+        held_up = self._holds_up(began)
         work()
         took = time.monotonic() - began
         if size >= self.size:
-            fitting = int(size * self.SLICE / max(took, 0.001))
+            fitting = int(size * (self.BESIDE if held_up else self.ALONE) / max(took, 0.001))
             self.size = max(SMALLEST, min(fitting, 2 * self.size, LARGEST))
-        if connection.vendor == "sqlite" and self._others_run(began):
+        if held_up:
             time.sleep(took)
 
-    def _others_run(self, now: float) -> bool:
+    def _holds_up(self, now: float) -> bool:
+        """On PostgreSQL nobody else wants what a slice locks."""
+        if connection.vendor != "sqlite":
+            return False
         if now - self._looked_at >= self.LOOK:
-            self._looked_at, self._others = now, bool(presence.alive())
-        return self._others
+            self._looked_at, self._held_up = now, bool(presence.alive())
+        return self._held_up

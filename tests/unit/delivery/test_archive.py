@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from chat.delivery import door, leases, retention, staging
 from chat.errors import EventError
 from chat.models import Ban, DeadLetter, Membership, Mention, Message, Report, Room
-from chat.services import archive, queues
+from chat.services import archive, queues, search
 from chat.services.archive import importing
 from chat.services.rendering import clean, render
 
@@ -183,6 +183,19 @@ def test_html_comes_in_as_safe_as_if_it_were_made_here(room: Room, alice: User) 
 def test_cleaning_what_was_rendered_changes_nothing(body: str) -> None:
     html = render(body)
     assert clean(html) == html
+
+
+def test_what_came_in_is_found_by_its_words(room: Room, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    say(room, alice, "a teapot")
+    data = exported(room)
+    there = copy(room)
+    (found,) = search.search("chat", alice.pk, "teapot", room=there.slug)["messages"]
+    assert (found["room"], found["seq"]) == (there.slug, 1)
+    cut_short(data, 1, monkeypatch, "another")  # which nobody finds, and which goes with its words
+    (begun,) = archive.leftovers()
+    assert len(search.search("chat", alice.pk, "teapot")["messages"]) == 2
+    archive.remove(begun)
+    assert len(search.search("chat", alice.pk, "teapot")["messages"]) == 2
 
 
 # Queues
@@ -534,20 +547,24 @@ def test_an_export_shows_one_moment(room: Room, alice: User) -> None:
     assert [line["seq"] for line in as_dicts(shown) if line["line"] == "entry"] == [1, 2, 3]
 
 
-def test_slices_grow_and_shrink_with_the_time_they_take(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = [0.0]
+@pytest.mark.parametrize("beside", [True, False])
+def test_slices_grow_and_shrink_with_the_time_they_take(
+    beside: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock, slept = [0.0], []
     monkeypatch.setattr(importing.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(importing.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(importing.time, "sleep", slept.append)
+    monkeypatch.setattr(importing._Pace, "_holds_up", lambda self, now: beside)
     pace = importing._Pace()
+    longest = pace.BESIDE if beside else pace.ALONE
 
-    def work(each: float) -> None:
-        size = pace.size
-        pace.work(size, lambda: clock.__setitem__(0, clock[0] + size * each))
+    def times_of_slices(each: float) -> list[float]:
+        took = []
+        for _ in range(10):
+            took.append(pace.size * each)
+            pace.work(pace.size, lambda: clock.__setitem__(0, clock[0] + took[-1]))
+        return took
 
-    for _ in range(10):
-        work(0.00001)
-    fast = pace.size
-    for _ in range(10):
-        work(0.0005)
-    assert fast > pace.size
-    assert pace.size * 0.0005 <= 2 * importing._Pace.SLICE
+    assert times_of_slices(0.00005)[-1] == pytest.approx(longest, rel=0.1)
+    assert times_of_slices(0.0005)[-1] == pytest.approx(longest, rel=0.1)
+    assert bool(slept) == beside  # as long as each took, for others
