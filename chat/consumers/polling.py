@@ -42,6 +42,7 @@ class Polls:
         self.size = 0  #: characters and bytes that wait
         self.hurried = False  #: a request is answered at once, since an upgrade waits for its end
         self._frames: deque[Frame] = deque()
+        self.fetching = False  #: whether a request waits, or is about to
         self._fetching: asyncio.Future[None] | None = None
         self._idle: list[asyncio.Future[None]] = []
         self._ended = False
@@ -49,11 +50,6 @@ class Polls:
     @property
     def busy(self) -> bool:
         return bool(self._frames)
-
-    @property
-    def fetching(self) -> bool:
-        """Whether a request waits."""
-        return self._fetching is not None
 
     def put(self, frame: Frame) -> None:
         if self._ended:
@@ -193,11 +189,13 @@ class PollingApp:
         if polls.fetching:
             session.end()  # the request that waits tells of it
             raise Refused(3)
+        polls.fetching = True
         gone = asyncio.ensure_future(_gone(receive))
         waiting = asyncio.ensure_future(polls.wait())
         try:
             await asyncio.wait({gone, waiting}, return_when=asyncio.FIRST_COMPLETED)
         finally:
+            polls.fetching = False
             gone.cancel()
             if not waiting.done():
                 waiting.cancel()

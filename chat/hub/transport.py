@@ -16,6 +16,8 @@ LOOK_AGAIN = 0.05  # seconds
 #: Seconds that a client has to take what is left and answer a close. Daphne's own is one: it
 #: would cut slow clients before they have read why.
 FAREWELL = 10.0
+#: Close codes that are a server's own, which Daphne doesn't let an application send.
+RESERVED = range(1001, 3000)
 
 
 def paced(send: Any) -> Any:
@@ -26,6 +28,9 @@ def paced(send: Any) -> Any:
     send.args[0].closeHandshakeTimeout = FAREWELL
 
     async def send_paced(message: dict[str, Any]) -> None:
+        if message.get("code") in RESERVED:
+            transport.abortConnection()
+            return
         await send(message)
         while _unsent(transport) > HIGH_WATER and transport.connected:  # noqa: ASYNC110 (nobody tells)
             await asyncio.sleep(LOOK_AGAIN)

@@ -10,6 +10,7 @@ import pytest
 from tests.conftest import MakeServer
 from tests.support import Client, Person, Server, databases
 
+from .conformance import conformance
 from .queues import make_queue
 from .shortened import shortened
 
@@ -58,6 +59,21 @@ def shortened_servers(new_server: MakeServer) -> Iterator[Callable[..., Server]]
     def get(kind: str, **constants: float) -> Server:
         key = f"{kind} {sorted(constants.items())}"
         server = made[key] = made.get(key) or new_server(kind, **shortened(**constants))
+        return server if server.process else server.start()
+
+    yield get
+    for server in made.values():
+        server.close()
+
+
+@pytest.fixture(scope="session")
+def conformance_servers(new_server: MakeServer) -> Iterator[Callable[..., Server]]:
+    """Servers of what the suites of Engine.IO's and Socket.IO's protocols expect."""
+    made: dict[str, Server] = {}
+
+    def get(kind: str, **options: float) -> Server:
+        key = f"{kind} {sorted(options.items())}"
+        server = made[key] = made.get(key) or new_server(kind, **conformance(**options))
         return server if server.process else server.start()
 
     yield get
