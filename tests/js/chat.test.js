@@ -347,6 +347,98 @@ test("a member who was removed is shown the room from outside", async () => {
   assert.equal(line.asked.some((ask) => ask.event === "join"), false);
 });
 
+const notice = (room, seq, data) => entry(room, seq, { body: undefined, text: data.act, ...data }, { event: "notice", from: { id: 0, name: "system" } });
+
+/** A room that is open, joined and has what these notices say. */
+function told(more, ...notices) {
+  line = new Line();
+  const chat = chatWith(info("a", more));
+  chat.show("a");
+  line.goes(true);
+  line.answers("join", joined("a"));
+  line.brings(...notices.map((data, at) => notice("a", at + 1, data)));
+  return chat.open;
+}
+
+test("who was removed or banned is told why, and who left is not", () => {
+  const room = told({}, { act: "kick", user: alice, reason: "spam" });
+  assert.deepEqual([room.member, room.barrier().code, room.barrier().reason], [false, "kicked", "spam"]);
+  const until = "2099-01-01T00:00:00.000Z";
+  assert.deepEqual(told({}, { act: "ban", user: alice, reason: "spam", until }).barrier(), { code: "banned", reason: "spam", until });
+  assert.equal(told({}, { act: "quit", user: alice }).barrier().code, "preview");
+  assert.equal(told({ private: true }, { act: "quit", user: alice }).barrier().code, "no_longer");
+  assert.equal(told({}, { act: "kick", user: bob, reason: "spam" }).barrier(), null);
+});
+
+test("who is muted can't write until it ends, and another's mute is not one's own", () => {
+  const at = "2026-01-01T00:10:00.000Z";
+  const room = told({}, { act: "mute", user: alice, until: at, reason: "calm down" });
+  assert.deepEqual(room.barrier(Date.parse(at) - 1), { code: "muted", until: at, reason: "calm down" });
+  assert.equal(room.barrier(Date.parse(at)), null);
+  assert.equal(told({}, { act: "mute", user: alice }).barrier().until.slice(0, 4), "9999", "for good");
+  assert.equal(told({}, { act: "mute", user: alice }, { act: "unmute", user: alice }).barrier(), null);
+  assert.equal(told({}, { act: "mute", user: bob }).barrier(), null);
+});
+
+test("a mute that is over is forgotten with the next list of rooms", () => {
+  const room = told({ muted_until: "9999-12-31T23:59:59.000Z" });
+  assert.equal(room.barrier().code, "muted");
+  room.refresh(info("a"));
+  assert.equal(room.barrier(), null);
+});
+
+test("a closed room says why, and opens again", () => {
+  assert.deepEqual(told({}, { act: "close", reason: "we moved" }).barrier(), { code: "closed", reason: "we moved" });
+  assert.equal(told({}, { act: "close" }, { act: "reopen" }).barrier(), null);
+});
+
+test("who is made a moderator leads, who owns may do more, and so do the staff", () => {
+  const room = told({}, { act: "role", user: alice, role: "moderator" });
+  assert.deepEqual([room.leads, room.owns], [true, false]);
+  const heir = told({}, { act: "quit", user: bob, owner: alice });
+  assert.deepEqual([heir.leads, heir.owns], [true, true]);
+  heir.me = { ...alice, staff: true };
+  heir.info = { ...heir.info, role: null };
+  assert.deepEqual([heir.leads, heir.owns], [true, true]);
+});
+
+test("in slow mode the next message waits from the last one on, but for who leads", () => {
+  const room = told({}, { act: "rules", slow_mode: 30 });
+  const at = Date.parse("2026-01-01T00:00:00.000Z");
+  assert.equal(room.pause(at), 0);
+  line.brings(entry("a", 2, {}, { from: alice }));
+  assert.deepEqual([room.pause(at), room.pause(at + 20_000), room.pause(at + 40_000)], [30_000, 10_000, 0]);
+  room.info = { ...room.info, role: "moderator" };
+  assert.equal(room.pause(at), 0);
+});
+
+test("in slow mode a clock that is behind the server's makes nobody wait for longer", () => {
+  const room = told({ slow_mode: 30 });
+  line.brings(entry("a", 1, {}, { from: alice }));
+  const behind = Date.parse("2026-01-01T00:00:00.000Z") - 3_600_000;
+  assert.equal(room.pause(behind), 30_000);
+  assert.equal(room.pause(behind + 29_000), 1_000);
+});
+
+test("the server's word counts when it makes a message wait", () => {
+  const room = told({ slow_mode: 0 });
+  const held = { room: "a", refusal: { slow_mode: 10, retry_after: 4 } };
+  const before = Date.now();
+  outbox.dispatchEvent(new CustomEvent("held", { detail: held }));
+  assert.equal(room.info.slow_mode, 10);
+  assert.ok(room.pause(before) >= 4_000);
+});
+
+test("who leads is told how many reports are open", () => {
+  const room = told({ role: "owner", open_reports: 1 });
+  let heard = null;
+  const chat = chatWith(info("a", { role: "owner" }));
+  chat.addEventListener("reports", ({ detail }) => (heard = detail));
+  line.says("room:reports", { room: "a", open: 3 });
+  assert.equal(room.info.open_reports, 3);
+  assert.equal(heard.info.open_reports, 3);
+});
+
 test("a join refused for a while is tried again, one refused for good is not", () => {
   const chat = chatWith(info("a"), info("b"));
   line.goes(true);

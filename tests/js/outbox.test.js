@@ -327,6 +327,63 @@ test("a connection on which a write can never come again is reported as stuck", 
   await stuck;
 });
 
+test("who is kept out has all that waits refused, in every tab, and what is tried again too", async () => {
+  server.answering = false;
+  const one = await tab();
+  const other = await tab();
+  await write(one, "under way");
+  one.online(false);
+  other.online(false);
+  server.asked[0].reject(refusal("disconnected"));
+  await write(one, "waiting");
+  one.refuse(refusal("banned", { reason: "spam" }));
+  await settle();
+  assert.deepEqual(other.refused.map(({ error }) => [error.code, error.reason]), [["banned", "spam"], ["banned", "spam"]]);
+  assert.equal(one.waiting.length, 0);
+  await one.retry(one.refused[0]);
+  await settle();
+  assert.equal(one.refused.length, 2);
+  assert.deepEqual((await store.all(1)).map((record) => record.error.code), ["banned", "banned"]);
+});
+
+test("what was refused while its writer was kept out goes when they try again later", async () => {
+  const outbox = await tab({ up: false });
+  await write(outbox, "now?");
+  outbox.refuse(refusal("banned"));
+  await settle();
+  outbox.online(true);
+  await settle();
+  assert.deepEqual(server.bodies, [], "not by itself");
+  await outbox.retry(outbox.refused[0]);
+  await settle();
+  assert.deepEqual(server.bodies, ["now?"]);
+});
+
+test("a write that has got through is not refused after all", async () => {
+  server.answering = false;
+  const outbox = await tab();
+  await write(outbox, "just in time");
+  await settle();
+  server.asked[0].accept();
+  outbox.refuse(refusal("banned"));
+  await settle();
+  assert.deepEqual([outbox.refused.length, (await store.all(1)).length], [0, 0]);
+});
+
+test("in slow mode a write waits, says so, and goes by itself", async () => {
+  server.refusals.push(refusal("rate_limited", { retry_after: 30, slow_mode: 30 }));
+  const outbox = await tab();
+  const held = new Promise((resolve) => outbox.addEventListener("held", ({ detail }) => resolve(detail)));
+  await write(outbox, "patience");
+  const { room, refusal: why } = await held;
+  assert.deepEqual([room, why.slow_mode, outbox.paused], ["general", 30, true]);
+  await settle();
+  await later(29_000);
+  assert.deepEqual(server.bodies, []);
+  await later(2_000);
+  assert.deepEqual(server.bodies, ["patience"]);
+});
+
 test("many writes go in order with a bounded number in flight", async () => {
   server.answering = false;
   const outbox = await tab();

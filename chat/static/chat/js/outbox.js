@@ -76,6 +76,11 @@ export class Outbox extends EventTarget {
     return this.#records.filter((record) => record.error);
   }
 
+  /** All that waits is held back for a while, as in a room in slow mode. */
+  get paused() {
+    return this.waiting.every(({ room }) => this.#lanes.get(room)?.held);
+  }
+
   of(room) {
     return this.#records.filter((record) => record.room === room);
   }

@@ -12,7 +12,7 @@ const given = (fields) => Object.fromEntries(Object.entries(fields).filter(([, v
 const CHANGES = {
   update: ({ name, topic }) => given({ name: name || undefined, topic }),
   rules: ({ slow_mode }) => given({ slow_mode }),
-  close: ({ reason }) => ({ closed: true, close_reason: reason }),
+  close: () => ({ closed: true }),
   reopen: () => ({ closed: false }),
 };
 
@@ -55,11 +55,16 @@ export class Room {
 
   /** Why this person can't write here, `{code, until?, reason?}`; null where they can. */
   barrier(now = Date.now()) {
-    const { member, private: isPrivate, closed, close_reason, muted_until, mute_reason } = this.info;
+    const { member, private: isPrivate, closed, muted_until: until } = this.info;
     if (!member) return this.error ?? { code: isPrivate ? "no_longer" : "preview" };
-    if (closed) return { code: "closed", reason: close_reason };
-    if (muted_until && new Date(muted_until) > now) return { code: "muted", until: muted_until, reason: mute_reason };
-    return null;
+    if (closed) return { code: "closed", reason: this.#told(({ act }) => act === "close") };
+    if (!until || new Date(until) <= now) return null;
+    return { code: "muted", until, reason: this.#told(({ act, user }) => act === "mute" && user.id === this.me.id) };
+  }
+
+  /** The reason that the last such notice gave, as far as it is at hand. */
+  #told(isIt) {
+    return this.timeline.rows.findLast((row) => row.kind === "notice" && isIt(row))?.reason;
   }
 
   /** Milliseconds until the next message of a plain member is taken, in a room in slow mode. */
@@ -111,11 +116,11 @@ export class Room {
     this.info = { ...this.info, ...CHANGES[notice.act]?.(notice), ...this.#mine(notice) };
   }
 
-  #mine({ act, user, owner, role, until, reason }) {
+  #mine({ act, user, owner, role, until }) {
     if (owner?.id === this.me.id) return { role: "owner" };
     if (user?.id !== this.me.id) return {};
     if (act === "role") return { role };
-    if (act === "mute") return { muted_until: until ?? FOR_GOOD, mute_reason: reason };
+    if (act === "mute") return { muted_until: until ?? FOR_GOOD };
     return act === "unmute" ? { muted_until: null } : {};
   }
 

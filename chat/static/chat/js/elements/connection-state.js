@@ -6,7 +6,7 @@ import { count, say } from "../words.js";
 class ConnectionState extends HTMLElement {
   connectedCallback() {
     socket.addEventListener("state", () => this.show());
-    outbox.addEventListener("change", () => this.show());
+    for (const news of ["change", "held"]) outbox.addEventListener(news, () => this.show());
     this.querySelector('[data-act="reconnect"]').addEventListener("click", () => socket.reconnect());
     addEventListener("beforeunload", (event) => {
       if (!outbox.durable && outbox.waiting.length) event.preventDefault();
@@ -27,7 +27,8 @@ class ConnectionState extends HTMLElement {
     const waiting = outbox.waiting.length;
     if (!waiting) return say(state);
     const kept = outbox.durable ? "" : ` (${say("not_kept")})`;
-    return state === "online" ? say("sending") + kept : `${say(state)}: ${count("waiting", waiting)}${kept}`;
+    if (state === "online" && !outbox.paused) return say("sending") + kept;
+    return `${say(state)}: ${count("waiting", waiting)}${kept}`;
   }
 }
 

@@ -1,4 +1,4 @@
-import { chat, outbox } from "../session.js";
+import { chat, outbox, socket } from "../session.js";
 import { count, dayOf, say } from "../words.js";
 import { pickEmoji } from "./emoji-picker.js";
 import { fillRow, markOf } from "./message-row.js";
@@ -207,11 +207,18 @@ class MessageList extends HTMLElement {
     const row = element?.shown?.row;
     if (!row || this.#toolbar.parentElement === element) return;
     this.#toolbar.remove();
-    if (!row.seq || row.deleted || row.kind !== "message" || !this.room.member || this.room.info.closed) return;
+    if (!row.seq || row.deleted || row.kind !== "message" || !this.room.member || socket.state === "ended") return;
     const mine = row.from.id === chat.me.id;
-    this.#toolbar.querySelector('[data-act="edit"]').hidden = !mine;
-    this.#toolbar.querySelector('[data-act="report"]').hidden = mine;
-    this.#toolbar.querySelector('[data-act="delete"]').hidden = !mine && !this.room.leads;
+    const writes = !this.room.barrier();
+    const offered = {
+      pick: writes,
+      reply: writes,
+      who: true,
+      report: !mine,
+      edit: writes && mine,
+      delete: writes && (mine || this.room.leads),
+    };
+    for (const [act, offer] of Object.entries(offered)) this.#toolbar.querySelector(`[data-act="${act}"]`).hidden = !offer;
     element.append(this.#toolbar);
   }
 
@@ -295,7 +302,8 @@ class MessageList extends HTMLElement {
 
   #actOf(key, element) {
     const { row } = element.shown;
-    const mine = row.from.id === chat.me.id && row.seq && !row.deleted;
+    const changes = row.seq && !row.deleted && !this.room.barrier();
+    const mine = row.from.id === chat.me.id;
     switch (key) {
       case "ArrowUp":
         return () => this.#step(element, -1);
@@ -306,11 +314,11 @@ class MessageList extends HTMLElement {
       case "End":
         return () => this.#focus(this.#messages().at(-1));
       case "r":
-        return row.seq && !row.deleted && (() => this.#ask("reply", row));
+        return changes && (() => this.#ask("reply", row));
       case "e":
-        return mine && (() => this.#ask("edit", row));
+        return changes && mine && (() => this.#ask("edit", row));
       case "Delete":
-        return row.seq && !row.deleted && (mine || this.room.leads) && (() => this.#ask("delete", row));
+        return changes && (mine || this.room.leads) && (() => this.#ask("delete", row));
     }
   }
 

@@ -31,7 +31,7 @@ export function fillRow(element, row, { grouped, mark, quoted }) {
     return;
   }
   if (row.kind === "notice") {
-    element.textContent = row.text;
+    element.textContent = row.reason ? `${row.text} ${say("reason", row)}` : row.text;
     return;
   }
   const part = (name) => element.querySelector(`:scope > ${name}`);

@@ -1,5 +1,5 @@
 import { chat } from "../session.js";
-import { say } from "../words.js";
+import { count, say } from "../words.js";
 import { showKind } from "./parts.js";
 import { PlaceList } from "./place-list.js";
 
@@ -37,6 +37,10 @@ class RoomList extends PlaceList {
     link.ariaCurrent = room === chat.open ? "page" : null;
     link.classList.toggle("unread", unread);
     showKind(item.querySelector(".room-kind"), room.info);
+    const reports = room.leads ? room.info.open_reports : 0;
+    const flag = item.querySelector(".flagged");
+    flag.hidden = !reports;
+    flag.ariaLabel = flag.title = count("open_reports", reports);
     const badge = item.querySelector(".badge");
     badge.hidden = !unread;
     badge.classList.toggle("mentioned", room.mentions > 0);
