@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.db import connection
@@ -9,6 +11,10 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import F
 
 from ..models import Room
+from .door import CONTROL
+
+#: The advisory lock of who migrates: a number of ours among those of the database.
+MIGRATIONS = 0x63686174
 
 
 def make_durable(connection: BaseDatabaseWrapper, **kwargs: Any) -> None:
@@ -45,9 +51,25 @@ def modes() -> dict[str, str]:
         return {name: str(_value(cursor, query)) for name, query in asked[connection.vendor].items()}
 
 
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Nobody else is in here meanwhile, on whichever machine: for migrations. SQLite's file is one
+    machine's, and its own lock does."""
+    if connection.vendor == "sqlite":
+        yield
+        return
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [MIGRATIONS])
+        try:
+            yield
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [MIGRATIONS])
+
+
 def touch() -> None:
     """A commit that writes and changes nothing."""
-    Room.objects.filter(kind=Room.Kind.CONTROL).update(first=F("first"))
+    namespace, slug = CONTROL
+    Room.objects.filter(namespace=namespace, slug=slug).update(first=F("first"))
 
 
 def _value(cursor: Any, query: str) -> Any:

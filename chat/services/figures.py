@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import CharField, Count, Sum
+from django.db.models import CharField, Count
 from django.db.models.functions import Cast, Substr
 
 from chat.delivery.entries import now
-from chat.models import DeadLetter, Message, Process, Report
+from chat.models import DeadLetter, Message, Report
 
 from . import overview, presence
 
@@ -21,9 +21,8 @@ def read() -> dict[str, Any]:
     """`{"sockets", "processes", "online", "minutes", "lag", "dead_letters", "reports"}`: how many,
     `minutes` by the minute in the last hour with the present one last, and `lag` the room whose
     slowest member is furthest behind, as `overview.lag` tells it, or None."""
-    alive = Process.objects.filter(pk__in=presence.alive())
     return {
-        **alive.aggregate(sockets=Sum("sockets", default=0), processes=Count("pk")),
+        **presence.running(),
         "online": overview.online(),
         "minutes": minutes(now()),
         "lag": next(iter(overview.lag(limit=1)["rooms"]), None),

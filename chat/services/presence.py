@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import User
-from django.db.models import Q
+from django.db.models import Count, Q, Sum
 from django.db.models.functions import Now
 
 from chat.delivery import door
@@ -57,6 +57,12 @@ def end(process: str) -> None:
 def alive() -> set[str]:
     """The processes that are alive, as the database has it now."""
     return set(Process.objects.exclude(_silent_for(TIMEOUT)).values_list("pk", flat=True))
+
+
+def running() -> dict[str, int]:
+    """`{"processes", "sockets"}`: how many there are, sockets as of each process's last beat."""
+    processes = Process.objects.exclude(_silent_for(TIMEOUT))
+    return processes.aggregate(processes=Count("pk"), sockets=Sum("sockets", default=0))
 
 
 def anyone_dead() -> bool:

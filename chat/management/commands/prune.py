@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
 from typing import Any
 
 from django.core.management.base import CommandParser
 from django.db.models import QuerySet
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from chat.delivery import retention
 from chat.models import Room
 from chat.services.deadletters import find_place
 
+from ..bars import bars
 from ..base import ChatCommand
 
 
@@ -64,15 +62,13 @@ examples:
 
     def _trim(self, room: Room, count: int) -> int:
         """How many went."""
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        console = Console(file=sys.stderr)
-        first = room.first
-        with Progress(*columns, console=console, disable=not sys.stderr.isatty(), transient=True) as progress:
-            bar = progress.add_task(str(room), total=count)
+        done = 0
+        with bars(self.stderr) as bar:
+            advance = bar(str(room), count)
             for trimmed in retention.trim(room.pk):
-                progress.update(bar, completed=trimmed.first - room.first)
-                first = trimmed.first
-        return first - room.first
+                done = trimmed.first - room.first
+                advance(done)
+        return done
 
     def _say(self, room: Room, count: int, what: str) -> None:
         if self.as_json:

@@ -9,14 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 from django.core.management.base import CommandParser
-from django.db.models import Sum
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from chat.delivery.entries import now, rfc3339
-from chat.models import Message, Process
+from chat.models import Message
 from chat.services import overview, presence
 
 from ..base import ChatCommand, number
@@ -79,13 +78,11 @@ examples:
 
 
 def figures() -> dict[str, Any]:
-    alive = Process.objects.filter(pk__in=presence.alive())
     said = Message.objects.filter(at__gt=now() - MINUTE, kind__in=(Message.Kind.MESSAGE, Message.Kind.ITEM))
     behind = overview.lag(limit=1)["rooms"]
     return {
         "at": rfc3339(now()),
-        "processes": alive.count(),
-        "sockets": alive.aggregate(all=Sum("sockets"))["all"] or 0,
+        **presence.running(),
         "messages_last_minute": said.count(),
         **overview.stats(),
         "lag": behind[0] if behind else None,

@@ -12,7 +12,7 @@ from django.contrib.auth.models import User
 from django.db import DatabaseError, InterfaceError, connection
 from django.db.migrations.executor import MigrationExecutor
 
-from chat.delivery import clock, durability
+from chat.delivery import clock, door, durability
 from chat.delivery.entries import SYSTEM
 from chat.models import Message, Room
 
@@ -151,8 +151,9 @@ def commits() -> Finding:
 
 def system() -> Finding:
     """What migrations put in, and everything relies on."""
-    person, control = User.objects.filter(pk=SYSTEM), Room.objects.filter(kind=Room.Kind.CONTROL)
-    if not (person.exists() and control.exists()):
+    namespace, slug = door.CONTROL
+    control = Room.objects.filter(namespace=namespace, slug=slug)
+    if not (control.exists() and User.objects.filter(pk=SYSTEM).exists()):
         return error(
             "system",
             "the system's person or the control log is gone: was the database flushed?",

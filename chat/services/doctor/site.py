@@ -6,9 +6,8 @@ from collections.abc import Iterator
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db.models import Sum
 
-from chat.models import DeadLetter, Process, Report
+from chat.models import DeadLetter, Report
 from chat.services import presence
 
 from .findings import Finding, ok, warning
@@ -22,12 +21,12 @@ def examine() -> Iterator[Finding]:
 
 
 def processes() -> Finding:
-    alive = presence.alive()
-    if not alive:
+    running = presence.running()
+    count = running["processes"]
+    if not count:
         return warning("servers", "no process is alive", "start one: `make run`, or uvicorn (see the README)")
-    sockets = Process.objects.filter(pk__in=alive).aggregate(all=Sum("sockets"))["all"]
-    text = f"{counted(len(alive), 'process', 'processes')}, {counted(sockets, 'socket')}"
-    if len(alive) > 1 and not settings.REDIS_URLS:
+    text = f"{counted(count, 'process', 'processes')}, {counted(running['sockets'], 'socket')}"
+    if count > 1 and not settings.REDIS_URLS:
         return warning(
             "servers",
             f"{text}, and no Redis: what is written in one comes to the others a second later, what is typed "
