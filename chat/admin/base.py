@@ -11,6 +11,7 @@ from django.contrib import messages
 from django.contrib.admin import ShowFacets
 from django.contrib.admin.checks import ModelAdminChecks
 from django.contrib.admin.utils import model_ngettext
+from django.contrib.admin.views.main import ERROR_FLAG
 from django.core.exceptions import ObjectDoesNotExist
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, QueryDict
@@ -35,6 +36,8 @@ TERMS = [
     (str(7 * DAY), "for a week"),
     (str(30 * DAY), "for 30 days"),
 ]
+#: Of a number that is an id.
+DIGITS = 18
 #: Refusals of one action that are said in full.
 SAID = 5
 
@@ -58,6 +61,12 @@ class StaffAdmin(ModelAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        # A number that no database can compare with would be no page at all.
+        if any(value.isdecimal() and len(value) > DIGITS for value in request.GET.values()):
+            return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
+        return super().changelist_view(request, extra_context)
 
     def response_action(self, request: HttpRequest, queryset: Any) -> HttpResponse | None:
         # What was ticked, one page at most: nobody has looked at all the others.
