@@ -323,16 +323,9 @@ def base64_packet(data: bytes) -> str:
 
 class WebSocket(Session):
     @classmethod
-    async def open(
-        cls,
-        origin: str,
-        path: str = SOCKET,
-        headers: dict[str, str] | None = None,
-        *,
-        site: str | None = None,
-    ) -> WebSocket:
-        """A session from the start; `site` is the page's Origin."""
-        socket = await cls.dial(origin, f"{path}?{query('websocket')}", headers, site=site)
+    async def open(cls, origin: str, path: str = SOCKET, headers: dict[str, str] | None = None) -> WebSocket:
+        """A session from the start."""
+        socket = await cls.dial(origin, f"{path}?{query('websocket')}", headers)
         frame = await socket.receive()
         assert isinstance(frame, str) and frame.startswith("0"), frame
         socket.handshake = json.loads(frame[1:])
