@@ -164,8 +164,6 @@ def publish(room_id: int, head: int, **fields: Any) -> None:
             Room.objects.filter(pk=room_id).update(epoch=new_epoch(), **fields)
             if fields.get("filtered_words"):
                 door.control("rules")
-            about = {"room": slug, "namespace": f"/{namespace}", "entries": head}
-            door.control("note", text="a room was imported", fields=about)
     except IntegrityError:
         raise EventError("conflict", f"there is a {namespace}/{slug} meanwhile") from None
 

@@ -61,8 +61,13 @@ examples:
             sys.stdout.buffer.flush()
             return
         path = Path(output)
+        if path.exists() and not path.is_file():  # a device or a pipe, which has no half
+            with path.open("wb") as stream:
+                yield stream
+            return
         part = path.with_name(path.name + ".part")
         try:
+            part.unlink(missing_ok=True)
             with open(part, "wb", opener=_private) as stream:
                 yield stream
                 stream.flush()

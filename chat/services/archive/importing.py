@@ -8,15 +8,20 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, BinaryIO
 
-from django.db import connection
+from django.contrib.admin.models import ADDITION
+from django.contrib.auth.models import User
+from django.db import connection, transaction
 
 from chat.delivery import door, staging
 from chat.delivery.clock import stored
+from chat.delivery.entries import SYSTEM
 from chat.delivery.staging import Rows
 from chat.errors import EventError
 from chat.models import DeadLetter, Membership, Presence, Room
 from chat.services import presence
+from chat.services.acts import Act
 from chat.services.rendering import clean
+from chat.services.rooms import UNFIT
 
 from . import names
 from .checking import Found
@@ -34,6 +39,8 @@ from .lines import (
 
 #: Rows of a slice, at least and at most.
 SMALLEST, LARGEST = 50, 5000
+
+NAME = 150  #: characters
 
 Told = Callable[[int], None]
 
@@ -62,9 +69,13 @@ def import_room(
 
 
 def unknown(found: Iterable[Found], accounts: Mapping[str, str]) -> list[str]:
-    """Who would get an account, by the names that they will have here."""
+    """Who would get an account, by the names that they will have here. Raises `bad_data` where one
+    can't be had, or where two people would be one."""
     wanted = {here for room in found if not room.there for here in _here(room, accounts).values()}
-    return sorted(wanted - names.ids(wanted).keys())
+    new = sorted(wanted - names.ids(wanted).keys())
+    if unfit := [name for name in new if UNFIT.search(name) or len(name) > NAME]:
+        raise EventError("bad_data", f"nobody can be called {unfit[0]!r} here: give another name")
+    return new
 
 
 def _here(found: Found, accounts: Mapping[str, str]) -> dict[str, str]:
@@ -236,7 +247,10 @@ class _Import:
 
     def _publish(self, line: RoomLine) -> None:
         settings = {name: getattr(line, name) for name in SETTINGS if name != "head"}
-        staging.publish(self.room_id, self.head, **{**settings, "slug": self.found.slug})
+        with transaction.atomic():
+            staging.publish(self.room_id, self.head, **{**settings, "slug": self.found.slug})
+            by, room = User.objects.get(pk=SYSTEM), Room.objects.get(pk=self.room_id)
+            Act(by, room).record("a room was imported", room, flag=ADDITION, entries=self.head)
         self._tell()
 
     def _tell(self) -> None:

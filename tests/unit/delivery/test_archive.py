@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -417,6 +418,19 @@ def test_a_person_of_another_number_is_mentioned_still(room: Room, alice: User, 
     new = User.objects.get(username="new")
     assert [mention.user for mention in Mention.objects.filter(room__slug="copy")] == [new]
     assert entries(Room.objects.get(slug="copy"))[0].data["mentions"] == [{"id": new.pk, "name": "new"}]
+
+
+def test_a_name_that_nobody_can_have_is_refused(room: Room, alice: User) -> None:
+    say(room, alice)
+    data = exported(room).replace(b'"alice"', b'"al\\nice"')
+    assert "nobody can be called 'al\\nice' here" in refused(data, "copy").message
+    assert archive.leftovers() == []
+
+
+def test_an_import_is_in_the_audit_trail(room: Room) -> None:
+    copy(room)
+    entry = LogEntry.objects.latest("pk")
+    assert entry.get_change_message() == "a room was imported room=copy namespace=/chat entries=0"
 
 
 # Lines that won't do
