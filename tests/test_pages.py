@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from django.contrib.auth.models import User
@@ -10,7 +11,7 @@ from django.test import Client, override_settings
 
 from chat.delivery import door
 from chat.delivery.entries import Draft
-from chat.models import Membership, Room
+from chat.models import Ban, Membership, Room
 from tests.support.pages import browser, check_nothing_inline, page_data
 
 pytestmark = pytest.mark.django_db
@@ -143,3 +144,21 @@ def test_hashed_modules_import_hashed_modules(tmp_path) -> None:
                 if target not in seen:
                     open_files.append(target)
     assert len(seen) > 15
+
+
+@pytest.mark.parametrize("path", ["/", "/rooms/general/", "/orders/"])
+def test_who_is_banned_from_the_site_is_told_why_and_sees_nothing_of_it(alice: User, path: str) -> None:
+    make_room("general", alice, topic="Tea at four")
+    Ban.objects.create(user=alice, reason="<b>spam</b>", until=datetime(2099, 1, 31, 12, tzinfo=UTC))
+    answer = browser(alice).get(path)
+    assert answer.status_code == 403
+    html = answer.content.decode()
+    assert "Reason: &lt;b&gt;spam&lt;/b&gt;" in html
+    assert "Jan. 31, 2099, noon (UTC)" in html
+    assert "Tea at four" not in html
+
+
+def test_a_ban_from_a_room_or_one_that_is_over_leaves_the_site_open(alice: User, charlie: User) -> None:
+    Ban.objects.create(user=alice, until=datetime(2020, 1, 1, tzinfo=UTC))
+    Ban.objects.create(user=alice, room=make_room("general", charlie))
+    assert browser(alice).get("/").status_code == 200

@@ -1,7 +1,7 @@
 /** Dialogs: each a form whose answer is sent, and which stays open, saying why, when refused. */
 
 import { reasonOf } from "../words.js";
-import { complain } from "./parts.js";
+import { complain, focusWithin } from "./parts.js";
 
 export const dialog = (name) => document.getElementById(name);
 
@@ -33,13 +33,20 @@ export function answer(name, send) {
     button.disabled = true;
     try {
       await send(new FormData(form));
-      dialog(name).close();
+      close(name);
     } catch (error) {
       setProblem(name, reasonOf(error));
     } finally {
       button.disabled = false;
     }
   });
+}
+
+/** Goes back to where it was opened, or, where that is gone, to the dialog that it was in. */
+function close(name) {
+  dialog(name).close();
+  const under = [...document.querySelectorAll("dialog[open]")].at(-1);
+  if (under && document.activeElement === document.body) focusWithin(under);
 }
 
 function setProblem(name, words) {

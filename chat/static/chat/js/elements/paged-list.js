@@ -1,5 +1,5 @@
 import { reasonOf } from "../words.js";
-import { clone, complain } from "./parts.js";
+import { clone, complain, focusWithin } from "./parts.js";
 
 /** A list in a dialog, fetched page by page, with buttons for what it shows (`data-show`). A
  * subclass has `ask(next)` → `{items, next?}`, `template(item)`, `fill(row, item)`, `counted(n)`. */
@@ -74,7 +74,7 @@ export class PagedList extends HTMLElement {
       if (this.list.children[at] !== row) this.list.insertBefore(row, this.list.children[at] ?? null);
     });
     this.more.hidden = !this.#next || !items.length;
-    if (lost && !lost.isConnected) this.querySelector("input, [data-show]").focus();
+    if (lost && !lost.isConnected) focusWithin(this);
   }
 
   #drop(id, row) {

@@ -46,6 +46,12 @@ export function onceAFrame(draw) {
   };
 }
 
+/** Where one was is gone: to the first thing there that one types into, or presses. */
+export function focusWithin(place) {
+  const found = [...place.querySelectorAll("input, button")].filter((each) => each.checkVisibility());
+  (found.find((each) => each.matches("input")) ?? found[0])?.focus();
+}
+
 /** Says under something what is wrong with it; nothing, where nothing is. */
 export function complain(place, words) {
   place.hidden = !words;
