@@ -6,6 +6,7 @@ the poll makes them certain.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from functools import partial
@@ -28,6 +29,7 @@ class Control:
         self._hub = hub
         self.room: Room | None = None
         self._doubtful: set[Any] = set()
+        self._reporting = asyncio.Lock()
         self._acts: dict[str, Callable[..., None]] = {
             "recheck": self._recheck,
             "reseat": self._reseat,
@@ -84,10 +86,11 @@ class Control:
         self._hub.insist(partial(self._tell_report, report))
 
     async def _tell_report(self, report: int) -> None:
-        news = await pools.read(reports.news, report)
-        if news is None:
-            return
-        told, leaders = news
+        async with self._reporting:  # one after the other: the last told is the last that is true
+            if (news := await pools.read(reports.news, report)) is not None:
+                self._tell_news(*news)
+
+    def _tell_news(self, told: dict[str, Any], leaders: dict[int, int]) -> None:
         self._emit(Address("admin", ("reports",)).as_dict(), "report", told)
         for user, count in leaders.items():
             data = {"room": told["room"], "open": count}

@@ -124,9 +124,9 @@ class Chat(Moderating):
     async def delete(
         self, socket: Socket, room: Slug, client_id: ClientId, target: Seq, reason: Reason = ""
     ) -> Data:
-        """One's own message is a write like any other, someone else's an act of a moderator's."""
+        """One's own message is a write like any other, someone else's an act of moderation."""
         extra = {"reason": moderation.checked_reason(reason)} if reason else {}
-        if await pools.read(moderation.wrote, self.path, room, target, me(socket)):
+        if not await pools.read(moderation.moderates, self.path, room, target, me(socket)):
             return await self._append(socket, room, client_id, "delete", target=target, extra=extra)
         draft = Draft(self.path, room, me(socket), client_id, "delete", target=target, extra=extra)
         return (await pools.write(moderation.delete_as_member, draft)).as_dict()

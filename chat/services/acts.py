@@ -98,15 +98,20 @@ def acting(
 
     Raises `forbidden`, and `not_found` or `banned` as for anyone who may not see the room.
     """
+    # Who may not is refused before anything is locked: nobody holds up those who may.
+    _act(by, namespace, room, roles, lock=False)
     with door.controlled():
-        person = active(by)
-        if is_staff(person):
-            yield Act(person, None if room is None else rooms.find(namespace, room, lock=True))
-        elif room is None:
-            raise EventError("forbidden", "this is for the staff alone")
-        else:
-            place, membership = rooms.led(namespace, room, by, roles)
-            yield Act(person, place, membership.role)
+        yield _act(by, namespace, room, roles, lock=True)
+
+
+def _act(by: int, namespace: str, room: str | None, roles: Collection[str], lock: bool) -> Act:
+    person = active(by)
+    if is_staff(person):
+        return Act(person, None if room is None else rooms.find(namespace, room, lock=lock))
+    if room is None:
+        raise EventError("forbidden", "this is for the staff alone")
+    place, membership = rooms.led(namespace, room, by, roles, lock=lock)
+    return Act(person, place, membership.role)
 
 
 def is_staff(person: User) -> bool:

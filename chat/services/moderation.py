@@ -13,7 +13,7 @@ from typing import Any
 
 from django.contrib.admin.models import DELETION
 from django.contrib.auth.models import User
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 
 from chat.delivery import door
@@ -22,7 +22,7 @@ from chat.errors import EventError
 from chat.models import SLOWEST, Ban, Membership, Message, Room, Token
 
 from . import people, rooms, words
-from .acts import CHAT, FOR_GOOD, Act, acting, checked_reason, given, rank, until_after
+from .acts import CHAT, FOR_GOOD, Act, acting, checked_reason, given, is_staff, rank, until_after
 from .acts import REASON as REASON
 from .acts import check_not_last as check_not_last
 from .tokens import revoke
@@ -50,6 +50,7 @@ def ban(
         if act.room is None:
             check_not_last(person)
         banned = Ban.objects.filter(user=person, room=act.room).first() or Ban(user=person, room=act.room)
+        _check_ours(act, banned)
         banned.until, banned.reason, banned.by = until, reason, act.by
         banned.save()
         if act.room is not None:
@@ -62,12 +63,23 @@ def unban(by: int, user: int | str, room: str | None = None, *, namespace: str =
     """Returns the person. Raises `not_found` where they aren't banned there."""
     with acting(by, namespace, room) as act:
         person = act.target(user)
-        bans = Ban.objects.filter(people.in_force(), user=person, room=act.room)
-        if not bans.delete()[0]:
+        banned = Ban.objects.filter(people.in_force(), user=person, room=act.room).first()
+        if banned is None:
             where = "from the site" if room is None else f"from {room!r}"
             raise EventError("not_found", f"{person.username} is not banned {where}", field="user")
+        _check_ours(act, banned)
+        banned.delete()
         act.record("a user was unbanned", person)
     return person
+
+
+def _check_ours(act: Act, banned: Ban) -> None:
+    """What the staff have banned from a room is not the room's to end, nor to make shorter."""
+    runs = banned.pk is not None and (banned.until is None or banned.until > timezone.now())
+    if act.role is not None and runs and (banned.by is None or is_staff(banned.by)):
+        raise EventError(
+            "forbidden", f"{banned.user.username} was banned by the staff: only they may change it"
+        )
 
 
 def mute(
@@ -298,22 +310,25 @@ def delete_message(by: int, room: str, seq: int, *, namespace: str = CHAT, reaso
 
 
 def delete_as_member(draft: Draft) -> Receipt:
-    """A member deletes a message; the log judges who may. What is not one's own is on record."""
+    """A moderator or one of the staff, who is a member, deletes someone else's message, which is on
+    record. The log judges who may."""
     with door.controlled():
         receipt = door.write(draft)[0]
         if receipt.duplicate:
             return receipt
         place = Room.objects.get(namespace=draft.namespace, slug=draft.room)
-        if not wrote(draft.namespace, draft.room, draft.target or 0, draft.sender):
-            act = Act(User.objects.get(pk=draft.sender), place)
-            act.record("a message was deleted", place, flag=DELETION, seq=draft.target, **draft.extra)
+        act = Act(User.objects.get(pk=draft.sender), place)
+        act.record("a message was deleted", place, flag=DELETION, seq=draft.target, **draft.extra)
     return receipt
 
 
-def wrote(namespace: str, room: str, seq: int, user: int) -> bool:
-    """Whether an entry is this person's own."""
+def moderates(namespace: str, room: str, seq: int, user: int) -> bool:
+    """Whether this person deletes an entry by a role, and not as their own. No refusal: the log
+    gives one to whoever may do neither."""
     there = {"room__namespace": namespace, "room__slug": room}
-    return Message.objects.filter(**there, seq=seq, sender=user).exists()
+    right = Q(role__in=rooms.LEADERS) | Q(user__is_staff=True)
+    own = Message.objects.filter(**there, seq=seq, sender=user)
+    return Membership.objects.filter(right, **there, user=user).exists() and not own.exists()
 
 
 def messages() -> QuerySet[Message]:

@@ -41,19 +41,24 @@ def report(namespace: str, slug: str, user_id: int, seq: int, reason: str) -> Re
     report with the new reason, open again if it was settled."""
     check_seq("seq", seq)
     reason = _checked(reason)
+    room, membership = rooms.look(namespace, slug, user_id)
+    _check_message(room, seq, history.first_shown(room, membership), user_id)
+    made = Report.objects.filter(room=room, seq=seq, reporter=user_id).first()
+    if made is None or made.state not in UNSETTLED:
+        return _open(room, seq, user_id, reason)
+    # Of another reason nobody is told: who reports all day makes no noise.
+    made.reason = reason
+    made.save(update_fields=["reason"])
+    return made
+
+
+def _open(room: Room, seq: int, user_id: int, reason: str) -> Report:
     with door.controlled():
-        room, membership = rooms.look(namespace, slug, user_id, lock=True)
-        _check_message(room, seq, history.first_shown(room, membership), user_id)
-        made = Report.objects.filter(room=room, seq=seq, reporter=user_id).first()
-        if made is None:
-            _check_few(user_id)
-            made = Report(room=room, seq=seq, reporter_id=user_id)
-        if made.state not in UNSETTLED:
-            made.state, made.handled_by, made.handled_at, made.outcome = State.OPEN, None, None, ""
-        made.reason = reason
-        made.save()
-        act = Act(User.objects.get(pk=user_id), room)
-        _tell(act, "a message was reported", made, flag=ADDITION, reason=reason)
+        reporter = active(user_id)
+        _check_few(user_id)
+        news = {"state": State.OPEN, "reason": reason, "handled_by": None, "handled_at": None, "outcome": ""}
+        made, _ = Report.objects.update_or_create(room=room, seq=seq, reporter=reporter, defaults=news)
+        _tell(Act(reporter, room), "a message was reported", made, flag=ADDITION, reason=reason)
     return made
 
 
@@ -99,11 +104,9 @@ def dismiss(by: int, report: int, outcome: str = "") -> dict[str, Any]:
 
 def _handle(by: int, report: int, state: State, what: str, outcome: str = "") -> dict[str, Any]:
     outcome = checked_reason(outcome, "outcome")
+    _find(by, report)  # who may not is refused before anything is locked
     with door.controlled():
-        person = active(by)
-        found = _seen_by(person).filter(pk=report).first() if 0 < report <= LARGEST else None
-        if found is None:
-            raise EventError("not_found", f"there is no report {report}, or it is not yours to see")
+        person, found = _find(by, report)
         _check_free(found, person, state)
         if (found.state, found.handled_by_id) != (State.CLAIMED, by) or state != State.CLAIMED:
             found.state, found.handled_by, found.handled_at = state, person, now()
@@ -111,6 +114,15 @@ def _handle(by: int, report: int, state: State, what: str, outcome: str = "") ->
             found.save(update_fields=["state", "handled_by", "handled_at", "outcome"])
             _tell(Act(person, found.room), what, found, outcome=outcome)
     return _as_dicts([found])[0]
+
+
+def _find(by: int, report: int) -> tuple[User, Report]:
+    """Who acts, and the report. Raises `not_found` where it is not theirs to see."""
+    person = active(by)
+    found = _seen_by(person).filter(pk=report).first() if 0 < report <= LARGEST else None
+    if found is None:
+        raise EventError("not_found", f"there is no report {report}, or it is not yours to see")
+    return person, found
 
 
 def _check_free(report: Report, person: User, state: State) -> None:

@@ -256,7 +256,7 @@ def invite(namespace: str, slug: str, by: int, user: int | str) -> User:
     Inviting a member again changes nothing. The control entry tells every process.
     """
     with door.controlled():
-        room, _ = led(namespace, slug, by)
+        room, _ = led(namespace, slug, by, lock=True)
         check_open(room)
         person = people.find(user)
         if Ban.objects.filter(people.in_force(), room=room, user=person).exists():
@@ -300,7 +300,7 @@ def update(
     if topic is not None:
         changes["topic"] = checked_text("topic", topic, 300)
     with transaction.atomic():
-        room, _ = led(namespace, slug, user_id)
+        room, _ = led(namespace, slug, user_id, lock=True)
         check_open(room)
         rename(room, changes)
     return room
@@ -334,9 +334,11 @@ def reopen(room: Room) -> None:
     note(room, "The room is open again.", act="reopen")
 
 
-def led(namespace: str, slug: str, user_id: int, roles: Collection[str] = LEADERS) -> tuple[Room, Membership]:
-    """The room, locked, and the membership of someone with one of these roles there."""
-    room, membership = member(namespace, slug, user_id, lock=True)
+def led(
+    namespace: str, slug: str, user_id: int, roles: Collection[str] = LEADERS, *, lock: bool = False
+) -> tuple[Room, Membership]:
+    """The room, and the membership of someone with one of these roles there."""
+    room, membership = member(namespace, slug, user_id, lock=lock)
     check_role(room, membership.role, roles)
     return room, membership
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.utils import timezone
 
 from chat.delivery import door
 from chat.delivery.entries import Draft
@@ -195,6 +196,22 @@ def test_a_queue_and_the_control_log_are_no_rooms_to_moderate(owner: User, bob: 
     assert refusal(moderation.ban, owner.pk, bob.pk, "queue").code == "not_found"
     assert refusal(moderation.set_rules, staff.pk, "queue", slow_mode=5).code == "not_found"
     assert refusal(moderation.ban, staff.pk, bob.pk, "control", namespace="_control").code == "not_found"
+
+
+def test_what_the_staff_banned_is_not_the_rooms_to_lift_or_shorten(
+    owner: User, bob: User, staff: User, general: Room
+) -> None:
+    moderation.ban(staff.pk, bob.pk, "general", reason="threats")
+    for act in (
+        lambda: moderation.unban(owner.pk, bob.pk, "general"),
+        lambda: moderation.ban(owner.pk, bob.pk, "general", seconds=1),
+    ):
+        error = refusal(act)
+        assert error.code == "forbidden" and "by the staff" in error.message
+    Ban.objects.update(until=timezone.now())
+    moderation.ban(owner.pk, bob.pk, "general", reason="spam")
+    assert Ban.objects.get().by == owner
+    moderation.unban(staff.pk, bob.pk, "general")
 
 
 # Deleting
