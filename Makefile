@@ -3,13 +3,16 @@ PYTHON ?= python3
 BIN := .venv/bin
 
 .DELETE_ON_ERROR:
-.PHONY: help run test lint format bench clean
+.PHONY: help run serve test lint format bench clean
 
 help: ## list what can be made
 	@sed -n 's/^\([a-z]*\):.*## /  make \1 \t/p' $(MAKEFILE_LIST)
 
 run: .venv/runtime .env ## set up what is missing and serve on HOST:PORT (default 127.0.0.1:8000)
 	@exec $(BIN)/python manage.py run
+
+serve: .venv/runtime ## set up what is missing and serve as in production: WORKERS processes, no DEBUG
+	@exec env DEBUG=$${DEBUG:-0} $(BIN)/python manage.py serve
 
 test: .venv/tests lint ## run every check and test
 	@$(BIN)/python -m pytest -n 2 $(ARGS)

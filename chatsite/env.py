@@ -67,6 +67,14 @@ def port(default: str = "8000") -> int:
     return int(value)
 
 
+def workers(default: str = "1") -> int:
+    """Server processes of `manage.py serve`."""
+    value = text("WORKERS", default)
+    if not re.fullmatch(r"[0-9]{1,3}", value) or not 1 <= int(value) <= 256:
+        refuse("WORKERS", f"is {value!r}; give a number from 1 to 256")
+    return int(value)
+
+
 def hosts(default: list[str]) -> list[str]:
     """Host names without scheme or port; `.example.org` includes subdomains."""
     values = words("ALLOWED_HOSTS") or default

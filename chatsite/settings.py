@@ -17,6 +17,7 @@ DEBUG = env.flag("DEBUG")
 SECRET_KEY = env.secret_key(DEBUG)
 HOST = env.host()
 PORT = env.port()
+WORKERS = env.workers()
 ALLOWED_HOSTS = env.hosts(default=[".localhost", "127.0.0.1", "[::1]", env.bracketed(HOST)])
 
 # Read by chat:

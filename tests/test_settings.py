@@ -17,7 +17,7 @@ ROOT = Path(__file__).parent.parent
 
 # A whole environment: `.env`, where a developer has one, must not decide what is tested here.
 UNSET = dict.fromkeys(
-    ["HOST", "PORT", "SECRET_KEY", "DEBUG", "DATABASE_URL", "REDIS_URL"]
+    ["HOST", "PORT", "WORKERS", "SECRET_KEY", "DEBUG", "DATABASE_URL", "REDIS_URL"]
     + ["ALLOWED_HOSTS", "ALLOWED_ORIGINS", "TRUSTED_PROXIES", "RATE_LIMIT", "FILTERED_WORDS"],
     "",
 )
@@ -38,6 +38,8 @@ WRONG = [
     ("DEBUG", "maybe"),
     ("HOST", "not-an-address"),
     ("PORT", "http"),
+    ("WORKERS", "0"),
+    ("WORKERS", "many"),
     ("PORT", "0"),
     ("PORT", "65536"),
     ("DATABASE_URL", "mysql://root@localhost/chat"),

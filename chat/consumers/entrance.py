@@ -17,7 +17,7 @@ from chat.services import people
 logger = logging.getLogger(__name__)
 
 #: Characters that may be parked for one socket by a server that can't be paused.
-PARKED = 1024 * 1024
+PARKED = 2**20
 LOOK_AGAIN = 0.1  #: seconds between two looks at them
 RIGHTS_SECONDS = 20.0  #: after which a connection whose rights can't be read is sent away
 

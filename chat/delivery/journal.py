@@ -25,6 +25,7 @@ from django.db import DatabaseError, InterfaceError, OperationalError, connectio
 from ..errors import EventError
 from . import log
 from .entries import Appended, Draft, Receipt
+from .histograms import SIZES, Histogram
 from .log import Answer
 
 logger = logging.getLogger("chat.delivery")
@@ -47,6 +48,7 @@ LOCK_TIMED_OUT = "55P03"
 SWITCH_INTERVAL = 0.0005
 
 Listener = Callable[[list[Appended]], None]
+How = Callable[[list[Draft]], tuple[list[Answer], list[Appended]]]
 
 
 @dataclass(slots=True)
@@ -78,6 +80,8 @@ class Journal:
         # Two counters with one writer each, instead of one with a lock.
         self._bytes_in = 0
         self._bytes_out = 0
+        #: Of transactions that appended: how long they took and what they held.
+        self.commit_seconds, self.commit_entries = Histogram(), Histogram(SIZES)
         #: Called on the event loop after each commit with what was appended: the local hub.
         self.listener: tuple[asyncio.AbstractEventLoop, Listener] | None = None
 
@@ -160,7 +164,7 @@ class Journal:
         """Rooms that someone else holds don't hold up the batch: they are tried again, each
         alone, once all others have their answers."""
         wanted = [write for write in writes if not write.future.cancelled()]
-        answered, appended = _commit(commit, wanted)
+        answered, appended = self._commit(commit, wanted)
         self._bytes_out += sum(write.draft.size for write in writes)
         free: list[tuple[_Write, Answer]] = []
         busy: dict[tuple[str, str], list[_Write]] = {}
@@ -171,7 +175,15 @@ class Journal:
                 free.append((write, answer))
         self._answer(free, appended)
         for some in busy.values():
-            self._answer(*_commit(commit_when_free, some))
+            self._answer(*self._commit(commit_when_free, some))
+
+    def _commit(self, how: How, writes: list[_Write]) -> tuple[list[tuple[_Write, Answer]], list[Appended]]:
+        began = time.monotonic()
+        answered, appended = _commit(how, writes)
+        if appended:
+            self.commit_seconds.add(time.monotonic() - began)
+            self.commit_entries.add(sum(len(each.entries) for each in appended))
+        return answered, appended
 
     def _answer(self, answered: list[tuple[_Write, Answer]], appended: list[Appended]) -> None:
         """One call into each event loop, not one a draft; entries and acks travel together."""
@@ -247,9 +259,7 @@ def _settle_job(future: asyncio.Future[Any], result: Any, error: BaseException |
 # -- Committing a batch
 
 
-def _commit(
-    how: Callable[[list[Draft]], tuple[list[Answer], list[Appended]]], writes: list[_Write]
-) -> tuple[list[tuple[_Write, Answer]], list[Appended]]:
+def _commit(how: How, writes: list[_Write]) -> tuple[list[tuple[_Write, Answer]], list[Appended]]:
     drafts = [write.draft for write in writes]
     try:
         answers, appended = how(drafts)

@@ -8,7 +8,6 @@ looked up once a second, and only while somebody watches.
 from __future__ import annotations
 
 import time
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -18,31 +17,19 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from ..delivery.entries import now, rfc3339
+from ..delivery.histograms import SECONDS, Histogram
+from ..delivery.journal import journal
 from .addresses import Address, deliver
 
 if TYPE_CHECKING:
     from .hub import Hub
 
 TICK = 1.0  #: seconds between two `metrics` events
-#: Seconds: the upper ends of the classes in which durations are counted, from 0.5 ms to a minute.
-BOUNDS = tuple(0.0005 * 1.5**step for step in range(30))
 SLOWEST = 10  #: places that are named, those furthest behind
 #: The plain room of the sockets that watch; no client can join it by name.
 WATCHERS = "metrics:watch"
 
 Counters = dict[str, Any]
-
-
-class Durations:
-    """How often what took how long."""
-
-    __slots__ = ("counts",)
-
-    def __init__(self) -> None:
-        self.counts = [0] * (len(BOUNDS) + 1)
-
-    def add(self, seconds: float, times: int = 1) -> None:
-        self.counts[bisect_left(BOUNDS, seconds)] += times
 
 
 class Metrics:
@@ -52,8 +39,8 @@ class Metrics:
         self._hub = hub
         self.stored = 0  #: entries this process has committed
         self.delivered = 0  #: entries given to sockets, once for each socket
-        self.pushing = Durations()  #: from an entry's commit until the last socket here was given it
-        self.acking = Durations()  #: from an entry's commit until a socket has acknowledged it
+        self.pushing = Histogram()  #: from an entry's commit until the last socket here was given it
+        self.acking = Histogram()  #: from an entry's commit until a socket has acknowledged it
         self._before: dict[str, Counters] = {}  # by process, while somebody watches
         hub.every(self._tell)
 
@@ -74,8 +61,10 @@ class Metrics:
             "stored": self.stored,
             "delivered": self.delivered,
             "redelivered": self._hub.redelivered,
-            "push": list(self.pushing.counts),
-            "ack": list(self.acking.counts),
+            "push": self.pushing.as_dict(),
+            "ack": self.acking.as_dict(),
+            "commit": journal.commit_seconds.as_dict(),
+            "batch": journal.commit_entries.as_dict(),
             "sockets": self._hub.addresses.counts(),
             "slowest": nlargest(SLOWEST, places, key=itemgetter("lag")),
             "outbox": sum(socket.outbox.size for socket in self._hub.sockets),
@@ -145,7 +134,7 @@ def _rate(key: str, known: list[tuple[Counters, Counters]]) -> float:
 
 def _grown(key: str, known: list[tuple[Counters, Counters]]) -> list[int]:
     """The counts of durations that came in between, of all processes."""
-    each = ([new - old for old, new in zip(*(c[key] for c in pair), strict=True)] for pair in known)
+    each = ([new - old for old, new in zip(*(c[key]["counts"] for c in pair), strict=True)] for pair in known)
     return [sum(column) for column in zip(*each, strict=True)]
 
 
@@ -159,7 +148,7 @@ def _quantiles(counts: Sequence[int]) -> dict[str, float] | None:
 def quantile(counts: Sequence[int], share: float) -> float:
     """Seconds below which this share of the durations lies, by a straight line through its class."""
     wanted = share * sum(counts)
-    ends = [0.0, *BOUNDS, BOUNDS[-1]]  # what took longer than the last bound counts as that
+    ends = [0.0, *SECONDS, SECONDS[-1]]  # what took longer than the last bound counts as that
     for (low, high), upto, count in zip(pairwise(ends), accumulate(counts), counts, strict=True):
         if count and upto >= wanted:
             return low + (high - low) * (1 - (upto - wanted) / count)

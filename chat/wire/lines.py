@@ -13,6 +13,7 @@ from chat.errors import EventError
 from .packets import Ack, BadPacket, Event, Packet
 
 FRAME_IN = 64 * 1024  #: bytes of UTF-8 in a client's frame
+FRAME_LIMIT = 2**20  #: bytes past which a server ends the connection, unread
 FRAME_OUT = 256 * 1024  #: bytes of UTF-8 in one of ours
 MAX_DEPTH = 32
 

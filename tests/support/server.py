@@ -40,8 +40,9 @@ class Person:
 class Server:
     """`start`, `stop` (SIGTERM), `kill` (SIGKILL) and start again: same port, same database.
 
-    `kind` is "daphne" or "uvicorn"; `database_url` is a new SQLite file where it is empty;
-    `wrap` is a command to run the server under, such as strace; `app` is an ASGI application.
+    `kind` is "daphne", "uvicorn", or "serve" for `manage.py serve`; `database_url` is a new SQLite
+    file where it is empty; `wrap` is a command to run the server under, such as strace; `app` is an
+    ASGI application.
     """
 
     alive: list[Server] = []
@@ -93,7 +94,8 @@ class Server:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {**environment(self.database_url), **self._env}
+        place = {"HOST": HOST, "PORT": str(self.port), "STATIC_ROOT": str(self.directory / "static")}
+        return {**environment(self.database_url), **place, **self._env}
 
     def start(self) -> Server:
         """Returns when it accepts connections."""
@@ -119,6 +121,8 @@ class Server:
         if self.kind == "daphne":
             endpoint = f"tcp:port={self.port}:interface={HOST}:backlog=2048"
             return ["daphne", "-e", endpoint, "--no-server-name", self._app]
+        if self.kind == "serve":
+            return ["django", "serve"]
         assert self.kind == "uvicorn", self.kind
         return [
             "uvicorn", self._app, "--host", HOST, "--port", str(self.port),

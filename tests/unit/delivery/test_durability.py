@@ -10,9 +10,16 @@ import pytest
 from django.db import connection
 from django.db.backends.signals import connection_created
 
-from chat.delivery import pools
+from chat.delivery import durability, pools
 
-from .support import execute, in_writer, on_postgres, on_sqlite, others
+from .support import (
+    execute,
+    in_writer,
+    on_postgres,
+    on_sqlite,
+    others,
+    wait_until_someone_waits_for_a_lock,
+)
 
 
 def settings_of_a_connection() -> tuple[Any, ...]:
@@ -100,3 +107,17 @@ def test_a_database_that_was_set_to_answer_before_it_syncs_is_overruled(weak: st
 def test_a_statement_sees_what_was_committed_before_it() -> None:
     """READ COMMITTED: what the last holder of a room's lock wrote is found by the next."""
     assert execute("SHOW transaction_isolation") == [("read committed",)]
+
+
+@on_postgres
+def test_only_one_migrates_at_a_time() -> None:
+    def enter() -> None:
+        with durability.one_at_a_time():
+            pass
+
+    with others() as threads:
+        with durability.one_at_a_time():
+            second = threads.submit(enter)
+            wait_until_someone_waits_for_a_lock()
+            assert not second.done()
+        second.result(10)
