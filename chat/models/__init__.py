@@ -3,7 +3,7 @@ from .messages import DeadLetter, Mention, Message
 from .moderation import Ban, Report
 from .presence import LastSeen, Presence, Process
 from .queues import Lease
-from .rooms import SLOWEST, SLUG_PATTERN, Membership, Room, new_epoch
+from .rooms import SLOWEST, SLUG_PATTERN, Former, Membership, Room, new_epoch
 from .staff import Mute
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "SLUG_PATTERN",
     "Ban",
     "DeadLetter",
+    "Former",
     "LastSeen",
     "Lease",
     "Login",

@@ -185,3 +185,16 @@ class Membership(WithDelivery):
 
     def __str__(self) -> str:
         return f"{self.user} in {self.room}"
+
+
+class Former(models.Model):
+    """What still holds for someone who was a member, so that to leave and come back is no way around
+    it: a mute, or the wait of slow mode."""
+
+    room = models.ForeignKey(Room, on_delete=models.CASCADE, related_name="+", db_index=False)
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="+")
+    muted_until = models.DateTimeField(null=True)
+    wrote_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["room", "user"], name="former_room_user")]

@@ -11,6 +11,7 @@ import re
 import uuid
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, NamedTuple, TypeVar
 
 from django.contrib.auth.models import User
@@ -21,7 +22,7 @@ from django.utils import timezone
 from chat.delivery import door
 from chat.delivery.entries import SYSTEM, Draft, Person
 from chat.errors import EventError
-from chat.models import SLUG_PATTERN, Ban, Membership, Room
+from chat.models import SLUG_PATTERN, Ban, Former, Membership, Room
 
 from . import people
 from .paging import in_slices
@@ -152,11 +153,33 @@ def seat_person(room: Room, user_id: int, role: Role = Role.MEMBER) -> Membershi
         room=room,
         user_id=user_id,
         role=role,
+        **_taken_up(room, user_id),
         joined_at_seq=room.head,
         received=room.head,
         read=room.head,
         read_messages=room.messages,
     )
+
+
+def _taken_up(room: Room, user_id: int) -> dict[str, Any]:
+    """What still holds of a former membership."""
+    former = Former.objects.filter(room=room, user=user_id).first()
+    if former is None:
+        return {}
+    former.delete()
+    return {"muted_until": former.muted_until, "wrote_at": former.wrote_at}
+
+
+def _keep(room: Room, membership: Membership) -> None:
+    """For when they come back."""
+    still = {"muted_until": membership.muted_until, "wrote_at": membership.wrote_at}
+    ends = {
+        "muted_until": membership.muted_until,
+        "wrote_at": membership.wrote_at and membership.wrote_at + timedelta(seconds=room.slow_mode),
+    }
+    kept = {field: still[field] for field, end in ends.items() if end is not None and end > timezone.now()}
+    if kept:
+        Former.objects.update_or_create(room=room, user_id=membership.user_id, defaults=kept)
 
 
 def _find_seats(keys: list[tuple[str, str, int]]) -> list[Seat | EventError | None]:
@@ -281,6 +304,7 @@ def end_membership(room: Room, membership: Membership, act: str, text: str, reas
     """The same for who is removed: told as a notice, at whose place in the log it takes effect.
     The caller holds the control log and the room."""
     membership.delete()
+    _keep(room, membership)
     about: dict[str, Any] = {"user": as_person(membership), **({"reason": reason} if reason else {})}
     if membership.role == Role.OWNER and (heir := _heir(room)):
         heir.role = Role.OWNER

@@ -14,7 +14,7 @@ from django.utils import timezone
 from chat.delivery import door
 from chat.delivery.entries import Draft
 from chat.errors import EventError
-from chat.models import SLOWEST, Ban, Login, Membership, Message, Room, Token
+from chat.models import SLOWEST, Ban, Former, Login, Membership, Message, Room, Token
 from chat.services import listing, members, moderation, rooms, tokens, words
 
 pytestmark = pytest.mark.django_db
@@ -188,6 +188,26 @@ def test_a_room_role_gives_no_power_over_the_site(owner: User, bob: User) -> Non
 def test_who_is_banned_from_the_site_moderates_no_room(owner: User, bob: User) -> None:
     Ban.objects.create(user=owner)
     assert refusal(moderation.kick, owner.pk, bob.pk, "general").code == "forbidden"
+
+
+def test_a_mute_outlives_a_membership_and_so_does_slow_mode(owner: User, bob: User, general: Room) -> None:
+    moderation.set_rules(owner.pk, "general", slow_mode=600)
+    say(bob)
+    muted = moderation.mute(owner.pk, bob.pk, "general", seconds=600).muted_until
+    for leave in (
+        lambda: rooms.quit("chat", "general", bob.pk),
+        lambda: moderation.kick(owner.pk, bob.pk, "general"),
+    ):
+        leave()
+        rooms.take_seat("chat", "general", bob.pk)
+        assert Membership.objects.get(user=bob).muted_until == muted
+    moderation.mute(owner.pk, bob.pk, "general", seconds=0)
+    rooms.quit("chat", "general", bob.pk)
+    rooms.take_seat("chat", "general", bob.pk)
+    assert refusal(say, bob).code == "rate_limited"
+    moderation.set_rules(owner.pk, "general", slow_mode=0)
+    rooms.quit("chat", "general", bob.pk)
+    assert not Former.objects.exists()
 
 
 def test_a_queue_and_the_control_log_are_no_rooms_to_moderate(owner: User, bob: User, staff: User) -> None:
