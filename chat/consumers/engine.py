@@ -90,6 +90,7 @@ class Session:
 
     def __init__(self, engine: Engine, handshake: Handshake, outbox: Any) -> None:
         self.id = secrets.token_urlsafe(18)
+        self.opening = handshake  #: some clients show only here who they are
         self.handshake = handshake  #: of the latest request that brought packets
         self.options = engine.options
         self.outbox = outbox
@@ -127,11 +128,13 @@ class Session:
 
     def end(self, code: int = NORMAL, *, last_words: bool = False) -> None:
         """Close the transport, after all that was sent before. A client that polls gets that with
-        the request that waits, or with `last_words` also with its next one."""
+        the request that waits, or with `last_words` also with its next one: then it is to come
+        back, and isn't told to close, which some clients take for a goodbye."""
         if self.ended:
             return
         if isinstance(self.outbox, Polls):
-            self.outbox.put(CLOSE)
+            if not last_words:
+                self.outbox.put(CLOSE)
             self._over(self.outbox)
             if last_words:
                 self._engine.sessions[self.id] = self

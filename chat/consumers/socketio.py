@@ -221,7 +221,9 @@ class Connection:
 
     def _claim(self, auth: dict[str, Any]) -> Claim | None:
         token = auth.get("token")
-        return Claim("token", token) if isinstance(token, str) else self.session.handshake.claim()
+        if isinstance(token, str):
+            return Claim("token", token)
+        return self.session.handshake.claim() or self.session.opening.claim()
 
     # -- Events
 
