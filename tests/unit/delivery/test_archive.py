@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.db import IntegrityError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -355,6 +356,14 @@ def test_two_imports_of_the_same_do_not_mix(room: Room, alice: User) -> None:
     with pytest.raises(EventError, match="someone else is importing the same"):
         staging.add(begun.pk, 0, 1, rest)
     assert Message.objects.filter(room=begun).count() == 1
+
+
+def test_what_the_log_already_has_is_refused_by_the_database_too(room: Room, alice: User) -> None:
+    begun = staging.begin("key", "chat/copy")
+    twice = [(seq, alice.pk, "a", "message", None, seq, "", "", "", "", stored_now()) for seq in (1, 2)]
+    with pytest.raises(IntegrityError):
+        staging.add(begun.pk, 0, 2, staging.Rows(entries=twice))
+    assert not Message.objects.filter(room=begun).exists()
 
 
 def stored_now() -> Any:
