@@ -6,11 +6,7 @@ class Audit extends Listing {
   event = "audit:list";
   key = "acts";
   place = "before";
-  template = "act-row";
-
-  idOf({ id }) {
-    return id;
-  }
+  row = "act-row";
 
   wants({ by }) {
     return by !== undefined;
@@ -19,7 +15,9 @@ class Audit extends Listing {
   fill(row, { at, by, about, text }) {
     showAge(row.querySelector("time"), at);
     showPerson(row.querySelector(".who"), by);
-    row.querySelector(".what").textContent = [about, text].filter(Boolean).join(": ");
+    const [, what, fields] = text.match(/^(.*?)((?: \w+=.*)?)$/s);
+    row.querySelector("strong").textContent = what;
+    row.querySelector(".about").textContent = `${about}${fields}`;
   }
 }
 

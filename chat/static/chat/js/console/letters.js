@@ -1,6 +1,5 @@
-import { complain } from "../elements/parts.js";
 import { textOf } from "../orders/items.js";
-import { count, reasonOf, say } from "../words.js";
+import { count, say } from "../words.js";
 import { Listing } from "./listing.js";
 import { desk } from "./session.js";
 import { showAge } from "./show.js";
@@ -10,35 +9,19 @@ class Letters extends Listing {
   event = "deadletter:list";
   key = "dead_letters";
   place = "before";
-  template = "letter-row";
-
-  connectedCallback() {
-    super.connectedCallback();
-    this.list.addEventListener("click", ({ target }) => this.#clicked(target));
-  }
-
-  idOf({ id }) {
-    return id;
-  }
+  row = "letter-row";
 
   wants({ text }) {
     return /dead letter|an order (died|was)/.test(text);
   }
 
-  #clicked(target) {
-    const act = target.closest?.("[data-act]")?.dataset.act;
-    const row = target.closest?.(".row");
-    if (act === "revive") this.#revive(row);
-    if (act === "bury") this.dispatchEvent(new CustomEvent("bury", { detail: { letter: row.item, what: titleOf(row.item) } }));
+  act({ dataset: { act } }, letter) {
+    if (act === "revive") this.#revive(letter);
+    if (act === "bury") this.dispatchEvent(new CustomEvent("bury", { detail: { letter, what: titleOf(letter) } }));
   }
 
-  async #revive(row) {
-    const problem = row.querySelector(".problem");
-    try {
-      await desk.act("deadletter:revive", { letter: row.item.id });
-    } catch (error) {
-      complain(problem, reasonOf(error));
-    }
+  #revive({ id }) {
+    return desk.act("deadletter:revive", { letter: id }).catch((error) => this.complain(error));
   }
 
   fill(row, letter) {

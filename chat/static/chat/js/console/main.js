@@ -5,6 +5,7 @@ import { startShortcuts } from "../shortcuts.js";
 import { say } from "../words.js";
 import { desk, page } from "./session.js";
 
+import "../elements/connection-ended.js";
 import "../elements/connection-state.js";
 import "./audit.js";
 import "./event-log.js";

@@ -2,7 +2,7 @@ import { clone, onceAFrame } from "../elements/parts.js";
 import { count, say } from "../words.js";
 import { PLOTS, summed } from "./figures.js";
 import { desk } from "./session.js";
-import { brief, inUnit, showPerson, whole } from "./show.js";
+import { brief, countOf, inUnit, showPerson, whole } from "./show.js";
 
 /** The figures: now, as plots, and as a table. */
 class Overview extends HTMLElement {
@@ -101,7 +101,7 @@ class SlowestNow extends HTMLElement {
     row.subject = { user, room, namespace, sid };
     showPerson(row.querySelector(".who"), user);
     row.querySelector(".where").textContent = namespace === "chat" ? room : `/${namespace} ${room}`;
-    row.querySelector(".behind").textContent = count("behind", lag);
+    row.querySelector(".behind").textContent = countOf("behind", lag);
   }
 
   #count(sockets) {

@@ -6,15 +6,11 @@ import { showPerson, showTags } from "./show.js";
 class People extends Listing {
   event = "user:list";
   key = "users";
-  template = "person-row";
+  row = "person-row";
 
   query() {
     const query = this.input.value.trim();
     return query ? { query } : {};
-  }
-
-  idOf({ id }) {
-    return id;
   }
 
   wants({ text }) {

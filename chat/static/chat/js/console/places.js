@@ -1,14 +1,14 @@
 import { clone, complain } from "../elements/parts.js";
-import { count, durationOf, reasonOf, say } from "../words.js";
+import { durationOf, reasonOf, say } from "../words.js";
 import { Listing } from "./listing.js";
 import { desk } from "./session.js";
-import { showPerson, showTags, whole } from "./show.js";
+import { countOf, showPerson, showTags } from "./show.js";
 
 /** All rooms of a namespace. */
 class Rooms extends Listing {
   event = "room:list";
   key = "rooms";
-  template = "room-row";
+  row = "room-row";
 
   query() {
     return { namespace: this.choice.value };
@@ -35,7 +35,7 @@ class Rooms extends Listing {
     ];
     showTags(row.querySelector(".tags"), tags.filter(Boolean));
     const kept = head - first + 1;
-    row.querySelector(".figures").textContent = `${count("members", members)} · ${countOf("entries", kept)}`;
+    row.querySelector(".figures").textContent = `${countOf("members", members)} · ${countOf("entries", kept)}`;
   }
 }
 
@@ -43,7 +43,7 @@ class Rooms extends Listing {
 class Lag extends Listing {
   event = "lag";
   key = "rooms";
-  template = "lag-row";
+  row = "lag-row";
 
   connectedCallback() {
     super.connectedCallback();
@@ -58,7 +58,7 @@ class Lag extends Listing {
     const { room, name, lag, slowest } = item;
     row.querySelector(".room-name").textContent = name;
     row.querySelector(".slug").textContent = name === room ? "" : room;
-    row.querySelector(".behind").textContent = count("behind", lag);
+    row.querySelector(".behind").textContent = countOf("behind", lag);
     const state = slowest && say(slowest.online ? "person_online" : "person_offline");
     row.querySelector(".slowest").textContent = slowest ? `${slowest.name} (${state})` : "";
     const details = row.firstElementChild;
@@ -84,12 +84,10 @@ function memberRow({ user, lag }, room, namespace) {
   showPerson(row.querySelector(".who"), user);
   row.querySelector(".where").textContent = say(user.online ? "person_online" : "person_offline");
   const behind = row.querySelector(".behind");
-  behind.textContent = lag ? count("behind", lag) : say("up_to_date");
+  behind.textContent = lag ? countOf("behind", lag) : say("up_to_date");
   behind.classList.toggle("none", !lag);
   return row;
 }
-
-const countOf = (key, n) => (n === 1 ? say(`${key}_one`) : say(key, { n: whole(n) }));
 
 customElements.define("console-rooms", Rooms);
 customElements.define("console-lag", Lag);

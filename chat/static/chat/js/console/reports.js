@@ -1,5 +1,5 @@
 import { announce, complain, plainText } from "../elements/parts.js";
-import { ageOf, reasonOf, say } from "../words.js";
+import { ageOf, say } from "../words.js";
 import { Listing } from "./listing.js";
 import { desk } from "./session.js";
 import { showPerson } from "./show.js";
@@ -11,20 +11,15 @@ class Reports extends Listing {
   event = "report:list";
   key = "reports";
   place = "before";
-  template = "report-row";
+  row = "report-row";
 
   connectedCallback() {
     super.connectedCallback();
-    this.list.addEventListener("click", ({ target }) => this.#clicked(target));
     desk.addEventListener("report", ({ detail }) => this.#hear(detail));
   }
 
   query() {
     return { state: this.choice.value };
-  }
-
-  idOf({ id }) {
-    return id;
   }
 
   wants({ text }) {
@@ -36,23 +31,15 @@ class Reports extends Listing {
     if (!this.hidden) this.refresh();
   }
 
-  #clicked(target) {
-    const act = target.closest?.("[data-act]")?.dataset.act;
-    const row = target.closest?.(".row");
-    if (act === "claim") this.#claim(row);
+  act({ dataset: { act } }, report) {
+    if (act === "claim") this.#claim(report);
     else if (["resolve", "dismiss", "delete"].includes(act)) {
-      this.dispatchEvent(new CustomEvent("settle", { detail: { act, report: row.item, words: wordsOf(row.item) } }));
+      this.dispatchEvent(new CustomEvent("settle", { detail: { act, report, words: wordsOf(report) } }));
     }
   }
 
-  async #claim(row) {
-    const problem = row.querySelector(".problem");
-    try {
-      await desk.act("report:claim", { report: row.item.id });
-      complain(problem, "");
-    } catch (error) {
-      complain(problem, reasonOf(error));
-    }
+  #claim({ id }) {
+    return desk.act("report:claim", { report: id }).catch((error) => this.complain(error));
   }
 
   fill(row, report) {

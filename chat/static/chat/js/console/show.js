@@ -1,7 +1,7 @@
 /** How the console's lists show people, places, times and numbers. */
 
 import { clone, paintAvatar } from "../elements/parts.js";
-import { ageOf, momentOf, say } from "../words.js";
+import { ageOf, count, momentOf, say } from "../words.js";
 
 const language = document.documentElement.lang;
 const exact = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
@@ -9,6 +9,9 @@ const short = new Intl.NumberFormat(language, { notation: "compact", maximumFrac
 const fine = new Intl.NumberFormat(language, { maximumSignificantDigits: 3 });
 
 export const whole = (number) => exact.format(number);
+
+/** The words for one, or for so many. */
+export const countOf = (key, n) => (n === 1 ? count(key, 1) : say(key, { n: whole(n) }));
 
 /** "12", "3.46", "12.3K" */
 export function brief(number) {

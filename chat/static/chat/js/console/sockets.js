@@ -1,6 +1,6 @@
-import { count, say } from "../words.js";
+import { say } from "../words.js";
 import { Listing } from "./listing.js";
-import { showAge, showPerson, showTags } from "./show.js";
+import { countOf, showAge, showPerson, showTags } from "./show.js";
 
 const NAMED = 6; // rooms of a socket
 const MUCH = 10; // entries: clients acknowledge once a second, so that some are always open
@@ -9,12 +9,7 @@ const MUCH = 10; // entries: clients acknowledge once a second, so that some are
 class Sockets extends Listing {
   event = "sockets:list";
   key = "sockets";
-  template = "socket-row";
-
-  connectedCallback() {
-    super.connectedCallback();
-    this.input.addEventListener("input", () => this.draw());
-  }
+  row = "socket-row";
 
   idOf({ sid }) {
     return sid;
@@ -24,11 +19,11 @@ class Sockets extends Listing {
     return /^a user (connected|disconnected|joined a room|left a room)$/.test(text);
   }
 
-  found() {
+  pick(items) {
     const wanted = this.input.value.trim().toLowerCase();
     const has = ({ user, namespace, rooms }) =>
       [user?.name ?? "", `/${namespace}`, ...rooms].some((word) => word.toLowerCase().includes(wanted));
-    return this.items.filter(has).sort((one, other) => nameOf(one).localeCompare(nameOf(other)));
+    return items.filter(has).sort((one, other) => nameOf(one).localeCompare(nameOf(other)));
   }
 
   fill(row, { sid, user, namespace, rooms, lag, connected_at, process }) {
@@ -44,7 +39,7 @@ class Sockets extends Listing {
   }
 }
 
-const tagOf = (room, lag) => [lag ? `${room} · ${count("behind", lag)}` : room, lag >= MUCH ? "warn" : "plain"];
+const tagOf = (room, lag) => [lag ? `${room} · ${countOf("behind", lag)}` : room, lag >= MUCH ? "warn" : "plain"];
 
 const nameOf = ({ user }) => user?.name ?? "";
 
