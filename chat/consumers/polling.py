@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from chat.errors import Close, EventError
+from chat.hub.hub import get_hub
 from chat.hub.outbox import LIMIT
 from chat.middleware import check_connection
 from chat.origin import Handshake
@@ -129,6 +130,8 @@ def read_query(engine: Engine, scope: dict[str, Any]) -> Session | None:
         raise Refused(2)
     if query["transport"] != transport:
         raise Refused(3)
+    if get_hub().stopping and (session is None or transport == "websocket"):
+        raise Refused(3, 503)  # some clients never come back if they lose what has just begun
     return session
 
 
