@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -36,8 +37,8 @@ TERMS = [
     (str(7 * DAY), "for a week"),
     (str(30 * DAY), "for 30 days"),
 ]
-#: Of a number that is an id.
-DIGITS = 18
+#: No id.
+LONG = r"[0-9]{19,}"
 #: Refusals of one action that are said in full.
 SAID = 5
 
@@ -64,7 +65,7 @@ class StaffAdmin(ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         # A number that no database can compare with would be no page at all.
-        if any(value.isdecimal() and len(value) > DIGITS for value in request.GET.values()):
+        if any(re.fullmatch(LONG, str(value)) for value in request.GET.values()):
             return HttpResponseRedirect(f"{request.path}?{ERROR_FLAG}=1")
         return super().changelist_view(request, extra_context)
 

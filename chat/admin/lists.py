@@ -35,7 +35,9 @@ class Timeline(ChangeList):
         return {"show": True, "back": self._link(chosen[:-1]) if chosen else None, "choices": choices}
 
     def _bounds(self) -> tuple[datetime | None, datetime | None]:
-        by_time = Message.objects.order_by("at").values_list("at", flat=True)
+        by_time = (
+            Message.objects.filter(kind=Message.Kind.MESSAGE).order_by("at").values_list("at", flat=True)
+        )
         return by_time.first(), by_time.last()
 
     def _chosen(self) -> Parts:

@@ -27,6 +27,8 @@ from .columns import excerpt
 from .lists import Timeline
 
 Kind = Message.Kind
+#: Not to be chosen: what is shown without, and the server's own.
+OTHERS = (Kind.MESSAGE, Kind.CONTROL)
 
 
 class Delete(Dialog):
@@ -44,17 +46,18 @@ def delete(by: int, message: Message, reason: str = "") -> None:
     moderation.delete_message(by, room.slug, message.seq, namespace=room.namespace, reason=reason)
 
 
-class What(DropdownFilter):
-    """Messages alone, unless one asks: most of a log may be reactions and edits."""
+class KindFilter(DropdownFilter):
+    """One kind at a time, as the index has it: most of a log may be reactions and edits."""
 
-    title, parameter_name = "what it is", "what"
-    all_option = ["", "Messages"]
+    title, parameter_name = "kind", "kind"
+    all_option = ["", "messages"]
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        return [("all", "All entries of the logs")]
+        return [(kind.value, f"{kind.label}s".lower()) for kind in Kind if kind not in OTHERS]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Message]) -> QuerySet[Message]:
-        return queryset if self.value() == "all" else queryset.filter(kind=Kind.MESSAGE)
+        chosen = self.value() in Kind.values
+        return queryset.filter(kind=self.value() if chosen else Kind.MESSAGE)
 
 
 class Sender(AutocompleteSelectFilter):
@@ -69,7 +72,7 @@ class Sender(AutocompleteSelectFilter):
 class MessageAdmin(Endless):
     list_display = ["said", "sender", "room", "seq", "shown_kind", "at"]
     list_select_related = ["room", "sender"]
-    list_filter = [("room", AutocompleteSelectFilter), ("sender", Sender), What]
+    list_filter = [("room", AutocompleteSelectFilter), ("sender", Sender), KindFilter]
     list_filter_submit = True
     date_hierarchy = "at"
     sortable_by = ()
@@ -100,7 +103,8 @@ class MessageAdmin(Endless):
 
     def get_ordering(self, request: HttpRequest) -> list[str]:
         """By what there is an index for; a room's own numbers are in the order of its times."""
-        return ["-room_id", "-seq"] if "room__id__exact" in request.GET else ["-at"]
+        in_a_room = "room__id__exact" in request.GET and "at__day" not in request.GET
+        return ["-room_id", "-seq"] if in_a_room else ["-at"]
 
     @admin.action(description="Delete", permissions=["remove"])
     def delete_all(self, request: HttpRequest, queryset: QuerySet[Message]) -> None:

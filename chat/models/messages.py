@@ -62,8 +62,9 @@ class Message(models.Model):
             models.Index(
                 fields=["room", "target"], name="message_target", condition=models.Q(target__isnull=False)
             ),
-            # the staff's lists and figures: what was written when, in whichever room
-            models.Index(fields=["at"], name="message_at"),
+            # the staff's lists and figures: the messages, the notices, … of a time, in all rooms,
+            # however many entries of other kinds lie between
+            models.Index(fields=["kind", "at"], name="message_kind_at"),
         ]
 
     def __str__(self) -> str:

@@ -177,7 +177,7 @@ def clocks() -> Finding:
 
 def last_entry() -> Finding:
     """A clock that was set back makes bans, mutes and retention last too long."""
-    at = Message.objects.order_by("-at").values_list("at", flat=True).first()
+    at = Message.objects.order_by("-pk").values_list("at", flat=True).first()
     ahead = 0.0 if at is None else (at - datetime.now(UTC)).total_seconds()
     if ahead > FAR_APART:
         return warning(
