@@ -5,7 +5,7 @@ from django.contrib.auth import views as auth
 from django.urls import path
 from django.views.generic import RedirectView
 
-from chat.views import accounts, console, health, metrics, orders, pages
+from chat.views import accounts, console, health, metrics, orders, pages, personal
 
 urlpatterns = [
     path("", pages.home, name="home"),
@@ -23,6 +23,7 @@ urlpatterns = [
         auth.PasswordChangeDoneView.as_view(),
         name="password_change_done",
     ),
+    path("accounts/data/", personal.data, name="personal_data"),
     # The admin's own would end the sockets of the session that changes its password.
     path("admin/password_change/", RedirectView.as_view(pattern_name="password_change")),
     path("admin/", admin.site.urls),

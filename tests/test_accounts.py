@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -211,3 +213,25 @@ def test_healthz_needs_no_database_and_no_session(client: Client, django_assert_
     with django_assert_num_queries(0):
         answer = client.get("/healthz")
     assert (answer.status_code, answer.content) == (200, b"ok\n")
+
+
+# Taking one's data away
+
+
+def test_a_person_downloads_their_data_and_nobody_elses(client: Client, alice: User) -> None:
+    bob = User.objects.create(username="bob")
+    client.force_login(alice, BACKEND)
+    answer = client.get(reverse("personal_data"), {"user": bob.pk})
+    lines = [json.loads(line) for line in asyncio.run(body(answer)).splitlines()]
+    assert answer["Content-Disposition"] == 'attachment; filename="alice.jsonl"'
+    assert "no-store" in answer["Cache-Control"]
+    assert [line["name"] for line in lines if line["line"] == "person"] == ["alice"]
+    assert lines[-1] == {"line": "end", "lines": len(lines) - 1}
+
+
+async def body(answer: Any) -> bytes:
+    return b"".join([piece async for piece in answer])
+
+
+def test_who_is_not_signed_in_has_no_data_to_download(client: Client) -> None:
+    assert client.get(reverse("personal_data")).status_code == 302
