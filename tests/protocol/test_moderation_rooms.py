@@ -176,7 +176,7 @@ async def test_filtered_words_are_masked_or_refused_from_then_on(
 
 async def said_until(client: Client, room: str, body: str, stored: str) -> dict[str, Any]:
     """The first entry that is stored so; the word of new rules may be on its way to the server's hub."""
-    for _ in range(100):
+    for _ in range(1000):
         seq = (await client.say(room, body))["seq"]
         entry = await client.gets(room, seq=seq)
         if entry["data"]["body"] == stored:
@@ -185,7 +185,7 @@ async def said_until(client: Client, room: str, body: str, stored: str) -> dict[
 
 
 async def refused_until(client: Client, room: str, body: str) -> dict[str, Any]:
-    for _ in range(100):
+    for _ in range(1000):
         try:
             await client.say(room, body)
         except Refused as refusal:
