@@ -58,7 +58,17 @@ def unless_it_is_there() -> Iterator[None]:
 
 
 class Command(ChatCommand):
-    help = "Fill a development database with demo people, rooms and a queue; what is there already stays."
+    help = """\
+Fill a development database with demo people, rooms and a queue; what is there already stays.
+
+Their password is known to everybody, so it is refused without DEBUG=1."""
+    epilog = """\
+exit status:
+  0        they are there
+  1        DEBUG is off, or the database fails
+
+example:
+  manage.py demo"""
 
     def handle(self, *, verbosity: int, **options: Any) -> None:
         if not settings.DEBUG:

@@ -25,7 +25,18 @@ BACKLOG = 4096
 
 
 class Command(ChatCommand):
-    help = "Migrate, fill a new development database with a demo, and serve on HOST:PORT with Daphne."
+    help = """\
+Migrate, fill a new development database with a demo, and serve on HOST and PORT with Daphne.
+
+It is what `make run` does once everything is installed. Settings come from the environment or from
+.env; the README lists them."""
+    epilog = """\
+exit status:
+  0        stopped by Ctrl-C or SIGTERM
+  1        HOST and PORT are taken, the database can't be reached, or a setting is wrong
+
+example:
+  PORT=8080 manage.py run"""
     requires_system_checks = "__all__"
 
     def handle(self, **options: Any) -> None:
