@@ -167,6 +167,12 @@ CHAT = {
     "pending_none": _("Everyone has received it."),
     "who_react": _("{names} reacted with {emoji}"),
     "and_more": _("{n} more"),
+    # search
+    "hits_none": _("Nothing was found."),
+    "hits_one": _("1 message"),
+    "hits": _("{n} messages"),
+    "hits_first_one": _("The newest message"),
+    "hits_first": _("The newest {n} messages"),
 }
 
 ORDERS = {

@@ -25,7 +25,7 @@ export class History {
   }
 
   newer(room) {
-    return this.#load(room, { after: room.timeline.rows.at(-1).seq });
+    return this.#load(room, { after: room.timeline.rows.at(-1)?.seq ?? 0 });
   }
 
   /** Leaves the past behind: the newest page alone. */
@@ -34,24 +34,31 @@ export class History {
     await this.#load(room, {});
   }
 
+  /** Leaves where one was: a page that ends with this message, and the one behind it. */
+  async around(room, seq) {
+    while (room.loading) await room.loading.catch(() => {}); // and not a moment longer: others wait, too
+    await this.#load(room, { before: seq + 1 }, { anew: true });
+    await this.newer(room);
+  }
+
   /** One message as it stands. */
   async one(room, seq) {
     const page = await this.#call("history", { room: room.slug, after: seq - 1, before: seq + 1, limit: 1 });
     return page.messages[0];
   }
 
-  #load(room, bounds) {
-    room.loading ??= this.#page(room, bounds).finally(() => (room.loading = null));
+  #load(room, bounds, how) {
+    room.loading ??= this.#page(room, bounds, how).finally(() => (room.loading = null));
     return room.loading;
   }
 
-  async #page(room, bounds) {
+  async #page(room, bounds, how) {
     const { timeline } = room;
     const { epoch } = timeline;
     timeline.expect();
     try {
       const page = await this.#call("history", { room: room.slug, limit: PAGE, ...bounds });
-      if (timeline.epoch === epoch) timeline.merge(page, bounds);
+      if (timeline.epoch === epoch) timeline.merge(page, { ...bounds, ...how });
     } finally {
       timeline.forget();
     }

@@ -12,6 +12,7 @@ import "./elements/room-page.js";
 import "./elements/room-people.js";
 import "./elements/room-reports.js";
 import { startDialogs } from "./elements/dialogs.js";
+import { openSearch } from "./elements/message-search.js";
 import { startNotices } from "./notices.js";
 import { startShortcuts } from "./shortcuts.js";
 
@@ -41,6 +42,7 @@ startShortcuts({
   go,
   list: document.querySelector("room-list"),
   composer: document.querySelector("message-composer"),
+  more: { "/": openSearch },
 });
 show(page.room, page.history);
 openConnection();

@@ -110,10 +110,12 @@ export class Timeline {
     this.#late = null;
   }
 
-  /** Takes a page asked for with `before` (the first row's seq), `after` (the last row's), or neither. */
-  merge(page, { before, after } = {}) {
+  /** Takes a page asked for with `before` (the first row's seq), `after` (the last row's), or
+   * neither; `anew` leaves behind what was there. */
+  merge(page, { before, after, anew = false } = {}) {
     const newest = before === undefined && after === undefined;
-    if (newest) this.rows = [];
+    if (newest || anew) this.rows = [];
+    if (anew) this.atEnd = false;
     if (newest || (after !== undefined && !page.more)) this.atEnd = true;
     const atEnd = this.atEnd;
     this.atEnd = true; // a page's rows belong where they stand

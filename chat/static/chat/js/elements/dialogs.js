@@ -3,6 +3,7 @@
 import { chat } from "../session.js";
 import { say } from "../words.js";
 import { answer, dialog, open, openBlank, showAddress, slugOf, startOpeners } from "./dialog.js";
+import { openSearch, startSearch } from "./message-search.js";
 import { MODERATING, startModerating } from "./moderating.js";
 import { plainText } from "./parts.js";
 
@@ -32,6 +33,10 @@ export function startDialogs(go) {
     return chat.write(chat.open, "delete", { target: doomed.seq, ...(reason && { reason }) });
   });
   startModerating({ show: (seq) => list.goTo(seq), remove });
+  startSearch((slug, seq) => {
+    if (slug !== chat.open?.slug) go(`/rooms/${slug}/`);
+    list.goTo(seq);
+  });
   dialog("create").addEventListener("input", () => showAddress("/rooms/"));
 }
 
@@ -48,6 +53,7 @@ const OPENERS = {
     dialog("quit").querySelector(".what").textContent = words;
     open("quit");
   },
+  search: openSearch,
   shortcuts: () => open("shortcuts"),
 };
 

@@ -227,7 +227,7 @@ class MessageList extends HTMLElement {
     const quote = target.closest(".quote");
     if (quote) event.preventDefault();
     const row = this.#rowOf(target);
-    if (quote) this.#reveal(Number(quote.dataset.seq));
+    if (quote) this.goTo(Number(quote.dataset.seq));
     else if (row) this.#act(target.closest("[data-act]"), row);
   }
 
@@ -271,15 +271,22 @@ class MessageList extends HTMLElement {
     WHO.addEventListener("beforetoggle", () => clearInterval(timer), { once: true });
   }
 
-  /** Brings a message of this room before one's eyes. */
-  goTo(seq) {
-    this.#reveal(seq);
+  /** Brings a message of this room before one's eyes, however far back it lies. */
+  async goTo(seq) {
+    const { room } = this;
+    if (!room.timeline.find(seq)) await chat.history.around(room, seq).catch(() => {});
+    if (room === this.room) this.#reveal(seq);
   }
 
   #reveal(seq) {
     const element = this.#messages().find((each) => each.shown.row.seq === seq);
     if (!element) return;
+    this.querySelector(".message.found")?.classList.remove("found");
+    element.classList.add("found");
     element.scrollIntoView({ block: "center" });
+    // Rows that were never in sight have only now got their true height.
+    requestAnimationFrame(() => element.scrollIntoView({ block: "center" }));
+    this.#reach(element);
     element.focus({ preventScroll: true });
   }
 
