@@ -40,6 +40,12 @@ PAGE = 1000
 TAKEN = frozenset({"client_id", "target", "body", "html", "deleted"})
 #: The field that may not come again, in one room and, of entries, from one sender.
 ONCE = {EntryLine: "client_id", MemberLine: "name", BanLine: "name", LetterLine: "first", ReportLine: "seq"}
+#: What is in an `extra`, for those who show it.
+SHAPES: dict[str, dict[str, tuple[type, str]]] = {
+    "message": {"mentions": (list, "a list of people"), "reply_to": (int, "the number of an entry")},
+    "react": {"emoji": (str, "a text"), "on": (bool, "true or false")},
+    "notice": {"text": (str, "a text")},
+}
 UPON = frozenset({"edit", "delete", "react"})
 
 
@@ -199,6 +205,7 @@ class _Room:
             if line.kind not in ("message", "edit"):
                 raise bad_line(number, f"of a message or an edit, not of a {line.kind}", "deleted")
             self._people(line.deleted.by.account or line.deleted.by.name)
+            _utc(line.deleted.at)
         if self.existing is None:
             self.once[EntryLine].add(number, line.sender, line.client_id)
         else:
@@ -239,13 +246,11 @@ class _Room:
             if not isinstance(name, str) or not 1 <= len(name) <= 150 or not isinstance(someone["name"], str):
                 raise bad_line(number, "whom it names must have a name of 1 to 150 characters", "extra")
             self._people(name)
-        if line.kind == "message" and not isinstance(extra.get("mentions", []), list):
-            raise bad_line(number, "a list of people", "extra.mentions")
+        for key, (kind, what) in SHAPES.get(line.kind, {}).items():
+            if not isinstance(extra.get(key, kind()), kind) or (line.kind == "react" and key not in extra):
+                raise bad_line(number, what, f"extra.{key}")
         if line.kind == "message" and not all(map(names.has_name, extra.get("mentions", []))):
             raise bad_line(number, 'people are written as {"name": …}', "extra.mentions")
-        shape = isinstance(extra.get("emoji"), str) and isinstance(extra.get("on"), bool)
-        if line.kind == "react" and not shape:
-            raise bad_line(number, "of a react has `emoji`, a text, and `on`, true or false", "extra")
 
     def _compare(self, line: EntryLine) -> None:
         assert self.existing is not None

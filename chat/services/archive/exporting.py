@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
 from itertools import islice
 from typing import Any
 
@@ -125,7 +126,8 @@ def _someone(someone: dict[str, Any], names: Names) -> Someone:
 
 
 def _deletion(deletion: dict[str, Any], names: Names) -> Deleted:
-    return Deleted(_someone(deletion["by"], names), deletion["at"], deletion.get("reason", ""))
+    at = datetime.fromisoformat(deletion["at"])
+    return Deleted(_someone(deletion["by"], names), at, deletion.get("reason", ""))
 
 
 def _orders(room: Room, after: int, upto: int) -> dict[int, Order]:

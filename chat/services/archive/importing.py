@@ -6,6 +6,7 @@ import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import UTC
 from typing import Any, BinaryIO
 
 from django.contrib.admin.models import ADDITION
@@ -14,7 +15,7 @@ from django.db import connection, transaction
 
 from chat.delivery import door, staging
 from chat.delivery.clock import stored
-from chat.delivery.entries import SYSTEM
+from chat.delivery.entries import SYSTEM, rfc3339
 from chat.delivery.staging import Rows
 from chat.errors import EventError
 from chat.models import DeadLetter, Membership, Presence, Room
@@ -212,7 +213,7 @@ class _Import:
         by = line.deleted.by
         deleted: dict[str, Any] = {
             "by": {"id": self.people[by.account or by.name], "name": by.name},
-            "at": line.deleted.at,
+            "at": rfc3339(line.deleted.at.astimezone(UTC)),
         }
         return _dumps(deleted | ({"reason": line.deleted.reason} if line.deleted.reason else {}))
 

@@ -78,7 +78,7 @@ class Someone(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 class Deleted(Struct, forbid_unknown_fields=True, omit_defaults=True):
     by: Someone
-    at: Annotated[str, Meta(max_length=40)]
+    at: Time
     reason: Words = ""
 
 
