@@ -22,13 +22,14 @@ export class PagedList extends HTMLElement {
     });
   }
 
-  /** Begins anew with a room, or with another of its lists. */
+  /** Begins anew with a room, or with another of its lists. Until that has come the old one stays,
+   * out of use, so that nothing jumps. */
   switch(shown, room = this.room) {
+    if (room !== this.room) this.#clear();
     this.room = room;
     this.shown = shown;
     for (const tab of this.tabs) tab.ariaPressed = String(tab.dataset.show === shown);
-    this.#place([]);
-    this.#say("");
+    this.list.inert = true;
     return this.#load(null);
   }
 
@@ -52,12 +53,24 @@ export class PagedList extends HTMLElement {
         next = page.next;
       } while (next && came < wanted);
     } catch (error) {
-      return asked === this.#asked ? this.complain(error) : undefined;
+      return asked === this.#asked ? this.#failed(error) : undefined;
     }
     this.#next = next;
+    if (this.list.inert) this.#clear();
     this.#place(items);
     this.#say(this.counted(items.length, Boolean(next)));
     this.complain(null);
+  }
+
+  #failed(error) {
+    if (this.list.inert) this.#clear();
+    this.complain(error);
+  }
+
+  #clear() {
+    this.#place([]);
+    this.#say("");
+    this.list.inert = false;
   }
 
   complain(error) {
