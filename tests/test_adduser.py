@@ -9,6 +9,7 @@ from io import StringIO
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 
@@ -43,6 +44,13 @@ def test_someone_who_was_added_can_sign_in(
     assert alice.check_password("long-enough-99")
     assert (alice.email, alice.is_active) == ("alice@example.org", True)
     assert (alice.is_staff, alice.is_superuser) == (staff, superuser)
+
+
+def test_who_was_made_a_superuser_is_in_the_audit_trail() -> None:
+    adduser("alice", "--no-password", "--superuser")
+    entry = LogEntry.objects.get()
+    assert (entry.user_id, entry.object_repr) == (0, "alice")
+    assert entry.change_message == "an account was made staff=True superuser=True"
 
 
 def test_without_a_password_nobody_can_sign_in_by_one() -> None:

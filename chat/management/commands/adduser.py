@@ -7,11 +7,14 @@ import sys
 from getpass import getpass
 from typing import Any
 
+from django.contrib.admin.models import ADDITION
 from django.contrib.auth.models import User
 from django.contrib.auth.password_validation import validate_password
 from django.core.management.base import CommandError, CommandParser
 from django.core.validators import validate_email
 
+from chat.delivery.entries import SYSTEM
+from chat.services.acts import acting
 from chat.services.usernames import check_username
 
 from ..base import USAGE, ChatCommand, as_refusal
@@ -53,7 +56,9 @@ examples:
             with as_refusal("--email"):
                 validate_email(email)
         self._give_password(user, from_stdin=options["password_stdin"], none=options["no_password"])
-        user.save()
+        with acting(SYSTEM) as act:
+            user.save()
+            act.record("an account was made", user, flag=ADDITION, staff=user.is_staff, superuser=superuser)
         if options["json"]:
             about = {"id": user.pk, "name": name, "staff": user.is_staff, "superuser": superuser}
             self.stdout.write(json.dumps(about))

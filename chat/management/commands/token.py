@@ -8,7 +8,9 @@ from django.contrib.auth.models import User
 from django.core.management.base import CommandError, CommandParser
 from django.db import transaction
 
+from chat.delivery.entries import SYSTEM
 from chat.services import tokens
+from chat.services.acts import acting
 from chat.services.usernames import check_username
 
 from ..base import USAGE, ChatCommand, as_refusal
@@ -52,8 +54,7 @@ examples:
             if not user.is_active:
                 raise CommandError(f"{username} is not active: a token would open nothing.")
             if staff and not user.is_staff:
-                user.is_staff = True
-                user.save(update_fields=["is_staff"])
+                make_staff(user)
             token = tokens.create(user, label="manage.py token")
         self.stdout.write(token)
 
@@ -72,3 +73,10 @@ examples:
         for token in live:
             tokens.revoke(token)
         self.stderr.write(f"Revoked {len(live)} of {user.username}'s tokens.")
+
+
+def make_staff(user: User) -> None:
+    with acting(SYSTEM) as act:
+        user.is_staff = True
+        user.save(update_fields=["is_staff"])
+        act.record("a user was made staff", user)
