@@ -296,6 +296,19 @@ def test_to_delete_a_person_one_has_to_give_their_name(staff: Client, room: Room
     assert not Message.objects.filter(sender=bob, kind="message").exclude(body="").exists()
 
 
+def test_a_persons_data_is_taken_as_a_file_and_that_is_on_record(
+    staff: Client, alice: User, room: Room, bob: User
+) -> None:
+    answer = staff.get(url(bob, "take_data", bob.pk))
+    assert 'filename="bob.jsonl"' in answer["Content-Disposition"]
+    assert b"message 1" in b"".join(answer)
+    assert last_act() == "boss a user's data was taken"
+    for permission in ("view_user", "view_message"):
+        alice.user_permissions.remove(Permission.objects.get(codename=permission))
+        assert browser(alice).get(url(bob, "take_data", bob.pk)).status_code == 403
+    assert staff.get(url(bob, "take_data", 4711)).status_code == 404
+
+
 def person_form(client: Client, person: User) -> dict[str, Any]:
     page = client.get(url(person, "change", person.pk))
     form = page.context["adminform"].form

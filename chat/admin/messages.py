@@ -89,6 +89,9 @@ class MessageAdmin(Endless):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[Timeline]:
         return Timeline
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Message]:
+        return super().get_queryset(request).exclude(kind=Kind.CONTROL)
+
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> tuple[Any, bool]:
         """By the index of words that people's own searches use."""
         if not search_term:

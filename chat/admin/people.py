@@ -12,13 +12,15 @@ from django.contrib.auth.admin import GroupAdmin as PlainGroupAdmin
 from django.contrib.auth.admin import UserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, BooleanRadioFilter, DropdownFilter
-from unfold.decorators import display
+from unfold.decorators import action, display
 from unfold.enums import ActionVariant
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from chat.delivery import door
+from chat.downloads import data_of
 from chat.errors import EventError
 from chat.models import Login, Token
 from chat.services import accounts, erasure, moderation, overview
@@ -188,10 +190,18 @@ class PersonAdmin(UserAdmin, StaffAdmin):
     actions_row = ["ban", "unban", "send_away", "end_sessions"]
     actions_detail = [
         {"title": "Moderate", "icon": "gavel", "items": [*actions_row]},
+        "take_data",
         "delete_person",
     ]
     ban, unban, send_away = dialog(Ban), dialog(Unban), dialog(SendAway)
     end_sessions, delete_person = dialog(EndSessions), dialog(Delete)
+
+    @action(description="Their data", icon="download", permissions=["auth.view_user", "chat.view_message"])
+    def take_data(self, request: HttpRequest, object_id: str) -> StreamingHttpResponse:
+        person = get_object_or_404(User, pk=object_id)
+        with acting(request.user.pk or 0) as act:
+            act.record("a user's data was taken", act.target(person.pk))
+        return data_of(person)
 
     # Who may
 

@@ -342,8 +342,9 @@ class MembershipAdmin(Endless):
         return member.role
 
     @display(description="lag")
-    def lag(self, member: Membership) -> int:
-        return member.room.head - member.received
+    def lag(self, member: Membership) -> int | None:
+        """Of a queue nobody receives everything."""
+        return member.room.head - member.received if member.room.kind == Room.Kind.FANOUT else None
 
     @display(description="muted", empty_value="–")
     def muted(self, member: Membership) -> Any:
