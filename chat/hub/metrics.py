@@ -38,9 +38,9 @@ class Metrics:
     def __init__(self, hub: Hub) -> None:
         self._hub = hub
         self.stored = 0  #: entries this process has committed
-        self.delivered = 0  #: entries given to sockets, once for each socket
+        self.delivered = 0  #: entries times the sockets that were in their rooms
         self.pushing = Histogram()  #: from an entry's commit until the last socket here was given it
-        self.acking = Histogram()  #: from an entry's commit until a socket has acknowledged it
+        self.acking = Histogram()  #: from an entry's commit until one socket of a batch has acknowledged it
         self._before: dict[str, Counters] = {}  # by process, while somebody watches
         hub.every(self._tell)
 

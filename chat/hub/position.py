@@ -44,6 +44,7 @@ class Position:
         self._moved: asyncio.Future[None] | None = None
         self._waiting_since: float | None = None
         self._redeliveries = 0
+        self._timed: tuple[int, float] | None = None  # an entry, and when it was committed
 
     def start(self) -> None:
         """Begin to send, once the answer to `join` is in the outbox."""
@@ -62,15 +63,19 @@ class Position:
         """Entries that this socket has not acknowledged, or not been sent if it never does."""
         return self.room.head - (self.acked if self.acks else self.sent)
 
-    def push(self, chunk: Chunk) -> bool:
+    def push(self, chunk: Chunk) -> None:
         """Take a new chunk at the room's head, if this socket is in step and has room."""
         if self.next != chunk.first:
-            return False  # its reader brings it here
+            return  # its reader brings it here
         if self._has_room(chunk):
             self._send(chunk)
-            return True
-        self._read_on()
-        return False
+        else:
+            self._read_on()
+
+    def time(self, seq: int, committed: float) -> None:
+        """Count how long it takes until this entry is acknowledged."""
+        if self.acks and self._timed is None:
+            self._timed = seq, committed
 
     def acknowledge(self, what: int | list[int]) -> None:
         """Raises `bad_data` for anything past what this socket was sent."""
@@ -86,7 +91,9 @@ class Position:
             self.next = what + 1
         while self._flight and self._flight[0][0] <= what:
             self._flying -= self._flight.popleft()[1]
-        self.room.acknowledged(what)
+        if self._timed is not None and what >= self._timed[0]:
+            self.room.hub.metrics.acknowledged(self._timed[1])
+            self._timed = None
         self._progress()
 
     def sweep(self, now: float) -> bool:
@@ -215,8 +222,9 @@ class UnorderedPosition(Position):
             if seq > self.sent or seq < 1:
                 raise _beyond(self.room.slug, seq, self.sent)
         self.member.receive_some(what)
-        if what and what[-1] in self._entries:
-            self.room.acknowledged(what[-1])
+        if self._timed is not None and self._timed[0] in what:
+            self.room.hub.metrics.acknowledged(self._timed[1])
+            self._timed = None
         for seq in what:
             self.forget(seq)
         self._heard_at = self.room.hub.now()

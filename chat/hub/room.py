@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 from collections.abc import Sequence
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -37,8 +38,6 @@ CHANGES = 100
 TYPING = 10
 #: Pages of the log that are kept for other readers, until the next sweep.
 PAGES = 16
-#: Batches whose commit is remembered until sockets acknowledge them.
-BATCHES = 200
 
 
 class Room:
@@ -63,7 +62,6 @@ class Room:
         self.joining: dict[Any, Joining] = {}
         self._tail = Tail()
         self._pages: dict[int, asyncio.Task[Chunk | None]] = {}
-        self._committed: dict[int, float] = {}  # by the last entry of a batch
         self._wanted = self.head
         self._repairing: asyncio.Task[None] | None = None
         self._lowest = Lowest(0, 0)
@@ -151,21 +149,13 @@ class Room:
     def _push(self, items: Sequence[Item], committed: float) -> None:
         for chunk in chunks(items):
             self.head = chunk.last
-            pushed = sum([position.push(chunk) for position in list(self.positions.values())])
-            if pushed:
-                self.hub.metrics.pushed(len(chunk.items), pushed, committed)
-                self._remember(chunk.last, committed)
-
-    def _remember(self, seq: int, committed: float) -> None:
-        """When a batch's last entry was committed: it is what most sockets acknowledge."""
-        self._committed[seq] = committed
-        while len(self._committed) > BATCHES:
-            del self._committed[next(iter(self._committed))]
-
-    def acknowledged(self, seq: int) -> None:
-        """By a socket, for the first time."""
-        if (committed := self._committed.get(seq)) is not None:
-            self.hub.metrics.acknowledged(committed)
+            positions = list(self.positions.values())
+            for position in positions:
+                position.push(chunk)
+            if positions:
+                # Of a batch one acknowledgement is timed: of each it would cost as much as the push.
+                self.hub.metrics.pushed(len(chunk.items), len(positions), committed)
+                random.choice(positions).time(chunk.last, committed)
 
     def _act(self, entry: Entry) -> None:
         """What an entry changes for this process, at its place in the log."""
