@@ -50,7 +50,7 @@ def test_who_was_made_a_superuser_is_in_the_audit_trail() -> None:
     adduser("alice", "--no-password", "--superuser")
     entry = LogEntry.objects.get()
     assert (entry.user_id, entry.object_repr) == (0, "alice")
-    assert entry.change_message == "an account was made staff=True superuser=True"
+    assert entry.change_message == "an account was made superuser=True"
 
 
 def test_without_a_password_nobody_can_sign_in_by_one() -> None:

@@ -58,7 +58,9 @@ examples:
         self._give_password(user, from_stdin=options["password_stdin"], none=options["no_password"])
         with acting(SYSTEM) as act:
             user.save()
-            act.record("an account was made", user, flag=ADDITION, staff=user.is_staff, superuser=superuser)
+            act.record(
+                "an account was made", user, flag=ADDITION, staff=staff or None, superuser=superuser or None
+            )
         if options["json"]:
             about = {"id": user.pk, "name": name, "staff": user.is_staff, "superuser": superuser}
             self.stdout.write(json.dumps(about))
