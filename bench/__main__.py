@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import django
 import uvloop
@@ -25,13 +26,14 @@ from rich.table import Table
 from tests.support import Server
 from tests.support.server import KINDS
 
+from .socketio import AnyServer, NodeServer, socketio
 from .works import Result, flood, memory, stream, without_collector
 
 QUICK = os.environ.get("QUICK", "") not in ("", "0")
 SECONDS = 2 if QUICK else 6
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 
-Work = Callable[[Server], Awaitable[Result]]
+Work = Callable[[Any], Awaitable[Result]]
 WORKS: dict[str, tuple[str, Work]] = {
     "flood": (
         "200 members × 20 senders × 8 in flight",
@@ -48,6 +50,10 @@ WORKS: dict[str, tuple[str, Work]] = {
     "stream200": (
         "200 messages/s to 200 members",
         partial(stream, seconds=SECONDS, members=200, senders=20, rate=200),
+    ),
+    "socketio": (
+        "the first, by Socket.IO without receipts",
+        partial(socketio, seconds=SECONDS, members=200, senders=20, in_flight=8),
     ),
     "memory": ("memory a connection, of 1,000 idle ones", partial(memory, connections=1_000)),
 }
@@ -70,11 +76,16 @@ def main() -> None:
     set_up()
     kinds = [kind for kind in ("uvicorn", "daphne") if kind in what] or ["uvicorn", "daphne"]
     works = [work for work in WORKS if work in what] or list(WORKS)
-    results = {work: {kind: run(kind, work, console) for kind in kinds} for work in works}
+    results = {work: {kind: run(kind, work, console) for kind in kinds_of(work, kinds)} for work in works}
     print_results(results, console)
     if not what and not QUICK:
         save(results)
         console.print(f"written to {RESULTS.relative_to(Path.cwd())}")
+
+
+def kinds_of(work: str, kinds: list[str]) -> list[str]:
+    """Socket.IO's own server is measured beside ours, in the same run."""
+    return [*kinds, "node"] if work == "socketio" else kinds
 
 
 def set_up() -> None:
@@ -90,7 +101,7 @@ def run(kind: str, work: str, console: Console) -> Result:
     with (
         console.status(f"{kind}: {title}"),
         tempfile.TemporaryDirectory(prefix="chatsite-bench-") as directory,
-        Server(Path(directory), kind, env={"RATE_LIMIT": "off"}) as server,
+        make_server(kind, Path(directory)) as server,
     ):
         try:
             return uvloop.run(call(measure, server))
@@ -99,7 +110,11 @@ def run(kind: str, work: str, console: Console) -> Result:
             raise
 
 
-async def call(measure: Work, server: Server) -> Result:
+def make_server(kind: str, directory: Path) -> AnyServer:
+    return NodeServer(directory) if kind == "node" else Server(directory, kind, env={"RATE_LIMIT": "off"})
+
+
+async def call(measure: Work, server: AnyServer) -> Result:
     async with asyncio.timeout(300):
         return await measure(server)
 
