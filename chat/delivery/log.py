@@ -36,6 +36,14 @@ MODERATORS = ("owner", "moderator")
 MESSAGE, ITEM, NOTICE = Message.Kind.MESSAGE.value, Message.Kind.ITEM.value, Message.Kind.NOTICE.value
 WITH_BODY = frozenset({MESSAGE, Message.Kind.EDIT.value, ITEM})
 PAGE = 500
+#: Of an entry, as `_number` lists their values: with the types that PostgreSQL has for them.
+_COLUMNS = {
+    **dict.fromkeys(("room_id", "seq", "sender_id"), "bigint"),
+    **dict.fromkeys(("client_id", "kind"), "text"),
+    **dict.fromkeys(("target", "ordinal"), "bigint"),
+    **dict.fromkeys(("body", "html", "extra", "deleted"), "text"),
+    "at": "timestamptz",
+}
 
 
 # -- Appending
@@ -326,11 +334,7 @@ class _Append:
         if not rooms:
             return
         with search.indexed(self.cursor):
-            self.cursor.executemany(
-                f"INSERT INTO {_MESSAGE} (room_id, seq, sender_id, client_id, kind, target, ordinal,"
-                f" body, html, extra, deleted, at) VALUES ({', '.join(['%s'] * 12)})",
-                [row for room in rooms for row in room.rows],
-            )
+            self._insert([row for room in rooms for row in room.rows])
         self.cursor.executemany(
             f"UPDATE {_ROOM} SET head = %s, messages = %s WHERE id = %s",
             [(room.head, room.messages, room.id) for room in rooms],
@@ -354,6 +358,17 @@ class _Append:
                 deletion,
             )
             self.cursor.execute(f"DELETE FROM {_MENTION} WHERE room_id = %s AND seq = %s", deletion[1:3])
+
+    def _insert(self, rows: list[tuple[Any, ...]]) -> None:
+        """SQLite is fastest with a statement a row. PostgreSQL takes half of its time for one that
+        has all: it looks up its indexes and what they are made of once a statement."""
+        insert = f"INSERT INTO {_MESSAGE} ({', '.join(_COLUMNS)})"
+        if connection.vendor == "sqlite":
+            self.cursor.executemany(f"{insert} VALUES {_list(len(_COLUMNS))}", rows)
+            return
+        columns = ", ".join(f"%s::{kind}[]" for kind in _COLUMNS.values())
+        values = [list(column) for column in zip(*rows, strict=True)]
+        self.cursor.execute(f"{insert} SELECT * FROM unnest({columns})", values)
 
     def _queue(self, queues: list[_Room]) -> None:
         """Each order's lease, not given yet."""
