@@ -29,6 +29,7 @@ from .lists import Timeline
 Kind = Message.Kind
 #: Not to be chosen: what is shown without, and the server's own.
 OTHERS = (Kind.MESSAGE, Kind.CONTROL)
+EDITS = 20  #: of a message that are shown, the last ones
 
 
 class Delete(Dialog):
@@ -77,7 +78,7 @@ class MessageAdmin(Endless):
     date_hierarchy = "at"
     sortable_by = ()
     search_fields = ["body"]
-    search_help_text = "Words of a message: the newest ones are found"
+    search_help_text = "Words of a message"
     fields = ["preview", "source", "sender", ("room", "seq"), ("shown_kind", "target"), "at", "client_id",
               "data", "edits", "tombstone"]  # fmt: skip
     action_form = ReasonForm
@@ -134,7 +135,7 @@ class MessageAdmin(Endless):
 
     @display(description="as it is shown")
     def preview(self, message: Message) -> str:
-        shown = self._edits(message).last() or message
+        shown = [message, *self._edits(message)][-1]
         if message.deleted:
             return "(deleted)"
         # Cleaned when it was written, as the pages of the chat show it.
@@ -151,7 +152,7 @@ class MessageAdmin(Endless):
 
     @display(description="edits", empty_value="–")
     def edits(self, message: Message) -> str | None:
-        edits = list(self._edits(message)[:20])
+        edits = self._edits(message)[-EDITS:]
         rows = (format_html("<li>{}: {}</li>", edit.at, edit.body) for edit in edits)
         return format_html("<ol>{}</ol>", mark_safe("".join(rows))) if edits else None  # noqa: S308
 
@@ -163,9 +164,10 @@ class MessageAdmin(Endless):
         why = f": {told['reason']}" if told.get("reason") else ""
         return f"{told['at']} by {told['by']['name']}{why}"
 
-    def _edits(self, message: Message) -> QuerySet[Message]:
-        edits = Message.objects.filter(room=message.room_id, target=message.seq, kind=Kind.EDIT)
-        return edits.order_by("seq")
+    def _edits(self, message: Message) -> list[Message]:
+        """The oldest first; sorted here, or SQLite would read the room for their order."""
+        upon = Message.objects.filter(room=message.room_id, target__in=[message.seq], kind=Kind.EDIT)
+        return sorted(upon, key=lambda edit: edit.seq)
 
     def view_on_site(self, message: Message) -> str | None:
         room = message.room

@@ -189,8 +189,7 @@ class PersonAdmin(UserAdmin, StaffAdmin):
     actions = ["ban_all", "unban_all", "end_all", "switch_off", "switch_on"]
     actions_row = ["ban", "unban", "send_away", "end_sessions"]
     actions_detail = [
-        {"title": "Moderate", "icon": "gavel", "items": [*actions_row]},
-        "take_data",
+        {"title": "Moderate", "icon": "gavel", "items": [*actions_row, "take_data"]},
         "delete_person",
     ]
     ban, unban, send_away = dialog(Ban), dialog(Unban), dialog(SendAway)

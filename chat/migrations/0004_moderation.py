@@ -54,7 +54,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='message',
-            index=models.Index(fields=['kind', 'at'], name='message_kind_at'),
+            index=models.Index(fields=['at', 'kind'], name='message_at_kind'),
         ),
         migrations.AddIndex(
             model_name='report',

@@ -62,9 +62,10 @@ class Message(models.Model):
             models.Index(
                 fields=["room", "target"], name="message_target", condition=models.Q(target__isnull=False)
             ),
-            # the staff's lists and figures: the messages, the notices, … of a time, in all rooms,
-            # however many entries of other kinds lie between
-            models.Index(fields=["kind", "at"], name="message_kind_at"),
+            # the staff's lists and figures: what was written when, in all rooms; with the kind, so
+            # that what lies between is passed over in the index. (The other way round SQLite would
+            # take it for other queries that name a kind.)
+            models.Index(fields=["at", "kind"], name="message_at_kind"),
         ]
 
     def __str__(self) -> str:
