@@ -176,15 +176,30 @@ def test_import_refuses_in_one_line(file: Path, arguments: list[str], says: str)
     assert says in refused("import", *(each.format(file) for each in arguments))
 
 
+@pytest.mark.timeout(300)
 def test_an_import_that_was_killed_goes_on_and_loses_nothing(make_server: MakeServer, file: Path) -> None:
     there = make_server()  # only its database
     people = [there.person("member").name for _ in range(3)]
-    slug = next(slug for slug in SLUGS if killed(there, big(file, slug, 15_000, people)))
+    slug = next(slug for slug in SLUGS if killed(there, big(file, slug, 8_000, people)))
     assert not there.django(Room.objects.filter(slug=slug).exists)
     there.manage("import", str(file))
-    keys = [(seq, f"c{seq}") for seq in range(1, 15_001)]
-    assert there.django(content, slug) == (15_000, 15_000, keys, 3)
+    keys = [(seq, f"c{seq}") for seq in range(1, 8_001)]
+    assert there.django(content, slug) == (8_000, 8_000, keys, 3)
     assert there.django(archive.leftovers) == []
+    check_nobody_reads_on(there)
+
+
+def check_nobody_reads_on(there: Server) -> None:
+    """`manage.py export | head -c 1` ends without a word."""
+    command = [sys.executable, "manage.py", "export"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=there.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as exporting:
+        assert exporting.stdout and exporting.stderr
+        exporting.stdout.read(1)
+        exporting.stdout.close()
+        assert exporting.stderr.read() == b""
+    assert exporting.returncode == 128 + signal.SIGPIPE
 
 
 #: For as many tries: one that was complete before the signal came shows nothing.

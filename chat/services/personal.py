@@ -7,7 +7,7 @@ no more than the person has seen.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import islice
 from typing import Any
 
@@ -40,7 +40,7 @@ Line = dict[str, Any]
 _encoder = msgspec.json.Encoder()
 
 
-def export(user: User) -> Iterator[bytes]:
+def export(user: User) -> Generator[bytes, None, None]:
     """Whole lines, some at a time, all as of one moment; the last one tells that it is complete."""
     count = 0
     with staging.one_moment():

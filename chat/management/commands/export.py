@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -51,7 +51,7 @@ examples:
                 pieces = archive.export(archive.find(rooms), _told(bar))
             else:
                 pieces = personal.export(people.find(user, active=False))
-            with self._opened(output) as stream:
+            with closing(pieces), self._opened(output) as stream:
                 stream.writelines(pieces)
 
     @contextmanager

@@ -103,6 +103,7 @@ class _Check:
                 self.told(self.offset)
         if last is None or not isinstance(last.line, EndLine):
             raise EventError("bad_data", "the file was cut off: its last line is no `end`")
+        self.told(self.offset)
         return self.rooms
 
     def _header(self, first: Numbered | None) -> None:

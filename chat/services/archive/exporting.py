@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -47,7 +47,9 @@ def find(places: Iterable[str]) -> list[Room]:
     return list({room.pk: room for room in wanted}.values()) or list(everything)
 
 
-def export(rooms: Iterable[Room], told: Callable[[Room, int], None] = lambda *_: None) -> Iterator[bytes]:
+def export(
+    rooms: Iterable[Room], told: Callable[[Room, int], None] = lambda *_: None
+) -> Generator[bytes, None, None]:
     """Whole lines, some at a time. `told` hears how many entries of a room are out."""
     count, names = 0, Names()
     for lines in _export(rooms, names, told):
