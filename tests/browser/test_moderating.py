@@ -18,6 +18,7 @@ from .test_chat import say
 from .windows import Window
 
 HOUR = 3600
+AT_REST = "() => Promise.all(document.getAnimations().map((each) => each.finished))"
 
 
 def act(server: Server, what: Callable[..., Any], by: Person, *about: Any, **more: Any) -> None:
@@ -146,7 +147,7 @@ async def test_an_owner_moderates_from_the_room_and_the_member_sees_what_may_be_
     await expect(his.composer).to_be_visible()
 
 
-async def test_in_slow_mode_a_message_waits_in_sight_and_goes_by_itself_and_filtered_words_are_masked(
+async def test_in_slow_mode_a_message_waits_in_sight_then_goes_by_itself_and_filtered_words_are_masked(
     site: Server, open_browser: OpenWindow
 ) -> None:
     alice, bob = site.person("alice"), site.person("bob")
@@ -154,13 +155,19 @@ async def test_in_slow_mode_a_message_waits_in_sight_and_goes_by_itself_and_filt
     hers = await (await open_browser(alice)).enters(room)
     his = await (await open_browser(bob)).enters(room)
     await chooses(hers, "settings")
-    await confirms(hers, "settings", slow_mode="5", filtered_words="darn\n\nheck")
-    await expect(his.page.locator(".pace")).to_contain_text("one message every 5 sec")
+    await confirms(hers, "settings", slow_mode=str(HOUR), filtered_words="darn\n\nheck")
+    pace = his.page.locator(".pace")
+    await expect(pace).to_contain_text("one message every 1 hr")
     await expect(hers.page.locator(".pace")).to_be_hidden()
     await his.writes("Darn it", "and another")
-    await expect(his.page.locator(".pace")).to_contain_text("Your next one goes in 0:0")
-    await hers.sees("**** it", "and another")
-    await his.is_refused("rate_limited", times=1)
+    await hers.sees("**** it")
+    await his.sees_mark("and another", "waiting")
+    await expect(pace).to_contain_text("Your next one goes in")
+    await expect(his.state).to_have_text("online: 1 message waiting")
+    await chooses(hers, "settings")
+    await confirms(hers, "settings", slow_mode="0")
+    await hers.sees("and another")
+    await expect(pace).to_be_hidden()
 
     act(site, moderation.close_room, superuser(site), room, reason="we moved")
     await expect(gate(his)).to_contain_text(
@@ -276,6 +283,7 @@ def checker(window: Window) -> Callable[[], Awaitable[None]]:
     async def check() -> None:
         for scheme in ("light", "dark"):
             await window.page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+            await window.page.evaluate(AT_REST)
             found = await axe.run(window.page)
             assert found.violations_count == 0, found.generate_report()
         usual = window.page.viewport_size

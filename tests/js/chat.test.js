@@ -61,7 +61,9 @@ class Outbox extends EventTarget {
   records = [];
   up = false;
   of = (room) => this.records.filter((record) => record.room === room);
+  hurried = [];
   online = (up) => (this.up = up);
+  hurry = (room) => this.hurried.push(room);
 }
 
 class Storage {
@@ -380,6 +382,16 @@ test("who is muted can't write until it ends, and another's mute is not one's ow
   assert.equal(told({}, { act: "mute", user: bob }).barrier(), null);
 });
 
+test("a write that is refused or goes through tells of a mute that no notice told of", () => {
+  const room = told({});
+  const error = { code: "muted", until: "2099-01-01T00:00:00.000Z" };
+  outbox.dispatchEvent(new CustomEvent("refused", { detail: { room: "a", error } }));
+  assert.equal(room.barrier().until, error.until);
+  const record = { room: "a", event: "react", data: {} };
+  outbox.dispatchEvent(new CustomEvent("sent", { detail: { record, receipt: { seq: 1 } } }));
+  assert.equal(room.barrier(), null);
+});
+
 test("a mute that is over is forgotten with the next list of rooms", () => {
   const room = told({ muted_until: "9999-12-31T23:59:59.000Z" });
   assert.equal(room.barrier().code, "muted");
@@ -418,6 +430,13 @@ test("in slow mode a clock that is behind the server's makes nobody wait for lon
   const behind = Date.parse("2026-01-01T00:00:00.000Z") - 3_600_000;
   assert.equal(room.pause(behind), 30_000);
   assert.equal(room.pause(behind + 29_000), 1_000);
+});
+
+test("what waits in a room goes on when its rules change", () => {
+  const room = told({ slow_mode: 30 });
+  outbox.dispatchEvent(new CustomEvent("held", { detail: { room: "a", refusal: { slow_mode: 30, retry_after: 30 } } }));
+  line.brings(notice("a", 1, { act: "rules", slow_mode: 0 }));
+  assert.deepEqual([outbox.hurried, room.pause()], [["a"], 0]);
 });
 
 test("the server's word counts when it makes a message wait", () => {

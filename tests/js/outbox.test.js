@@ -384,6 +384,18 @@ test("in slow mode a write waits, says so, and goes by itself", async () => {
   assert.deepEqual(server.bodies, ["patience"]);
 });
 
+test("a write that waits for slow mode goes when that was turned off", async () => {
+  server.refusals.push(refusal("rate_limited", { retry_after: 3600, slow_mode: 3600 }));
+  const outbox = await tab();
+  await write(outbox, "at last");
+  await settle();
+  outbox.hurry("general");
+  await later(2_000);
+  assert.deepEqual(server.bodies, ["at last"]);
+  outbox.hurry("general");
+  outbox.hurry("elsewhere");
+});
+
 test("many writes go in order with a bounded number in flight", async () => {
   server.answering = false;
   const outbox = await tab();

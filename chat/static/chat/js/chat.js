@@ -51,8 +51,11 @@ export class Chat extends EventTarget {
     this.#socket.addEventListener("event", ({ detail }) => this.#hear(detail.event, detail.data ?? {}));
     this.#outbox.addEventListener("stuck", () => this.#socket.reconnect());
     this.#outbox.addEventListener("sent", ({ detail: { record, receipt } }) => {
-      this.rooms.get(record.room)?.timeline.acknowledged(record, receipt);
+      const room = this.rooms.get(record.room);
+      room?.answered();
+      room?.timeline.acknowledged(record, receipt);
     });
+    this.#outbox.addEventListener("refused", ({ detail }) => this.rooms.get(detail.room)?.answered(detail.error));
     this.#outbox.addEventListener("held", ({ detail: { room: slug, refusal } }) => {
       const room = this.rooms.get(slug);
       room?.held(refusal);
@@ -210,6 +213,7 @@ export class Chat extends EventTarget {
     const code = data.user?.id === this.#me.id && REMOVALS[data.act];
     if (code) this.#removed(room, { code, ...data });
     if (data.user) this.#say("members", room);
+    if (["rules", "role"].includes(data.act)) this.#outbox.hurry(room.slug);
     return true;
   }
 

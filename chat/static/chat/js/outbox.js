@@ -7,8 +7,8 @@
  * under way are awaited and everything is sent again from the first unanswered one; a write
  * refused for good stays, marked, until its writer tries again or discards it.
  *
- * Dispatches `change` (`{room}`), `sent` (`{record, receipt}`), `held` (`{room, refusal}`: for a while)
- * and `stuck`.
+ * Dispatches `change` (`{room}`), `sent` (`{record, receipt}`), `refused` (a record), `held`
+ * (`{room, refusal}`: for a while) and `stuck`.
  */
 
 import { retryDelay } from "./socket.js";
@@ -142,6 +142,14 @@ export class Outbox extends EventTarget {
     else this.#stop();
   }
 
+  /** What made a room wait may be over. */
+  hurry(room) {
+    const lane = this.#lanes.get(room);
+    if (!lane?.held) return;
+    lane.wait = lane.attempt = 0;
+    if (!lane.flying.size) this.#resume(lane);
+  }
+
   /** The server takes nothing more of this person: what waits is refused, and shown so. */
   refuse(refusal) {
     this.#refusal = refusal;
@@ -172,6 +180,7 @@ export class Outbox extends EventTarget {
   #mark(record) {
     const known = this.#records.find((each) => each.n === record.n);
     if (known) known.error = record.error;
+    this.dispatchEvent(new CustomEvent("refused", { detail: record }));
     this.#changed(record);
   }
 
@@ -284,6 +293,7 @@ export class Outbox extends EventTarget {
   #resume(lane) {
     const wait = Math.max(lane.wait, retryDelay(lane.attempt++));
     lane.wait = 0;
+    clearTimeout(lane.timer);
     lane.timer = setTimeout(() => {
       lane.held = false;
       this.#pump();

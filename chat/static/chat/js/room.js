@@ -76,6 +76,12 @@ export class Room {
     return Math.max(0, this.#wrote.at + slow_mode * 1000 - now, this.#heldUntil - now);
   }
 
+  /** What became of a write tells whether its writer is muted, also where no notice did. */
+  answered(error) {
+    if (error?.code === "muted") this.info = { ...this.info, muted_until: error.until ?? FOR_GOOD };
+    if (!error && this.info.muted_until) this.info = { ...this.info, muted_until: null };
+  }
+
   /** A message was refused for a while: the server's clock knows better than this browser's. */
   held({ slow_mode, retry_after }) {
     if (!slow_mode) return;
@@ -114,6 +120,7 @@ export class Room {
   /** A notice that changed the room itself, or what this person may do in it. */
   note(notice) {
     this.info = { ...this.info, ...CHANGES[notice.act]?.(notice), ...this.#mine(notice) };
+    if (notice.act === "rules") this.#heldUntil = 0;
   }
 
   #mine({ act, user, owner, role, until }) {
