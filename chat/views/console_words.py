@@ -16,6 +16,7 @@ CONSOLE = {
     "of_some": _("of {n} of {of} server processes: the others can't be asked without Redis"),
     "a_second": _("{n} /s"),
     "milliseconds": _("{n} ms"),
+    "seconds": _("{n} s"),
     "plain": _("{n}"),
     "no_figure": _("–"),
     "plotted": _("{name}: {now} now, at most {most} in the last {window}"),

@@ -2,7 +2,7 @@ import { onceAFrame } from "../elements/parts.js";
 import { durationOf, say } from "../words.js";
 import { PLOTS, areaOf, lineOf, niceCeiling, summed } from "./figures.js";
 import { desk } from "./session.js";
-import { brief, exactTimeOf, inUnit } from "./show.js";
+import { exactTimeOf, inUnit, onAxis, pairOf } from "./show.js";
 
 const WIDTH = 300;
 const HEIGHT = 72;
@@ -50,8 +50,8 @@ class LivePlot extends HTMLElement {
   }
 
   #showAxes({ top }) {
-    this.#write(".top", brief(top));
-    this.#write(".half", brief(top / 2));
+    this.#write(".top", onAxis(this.#plot.unit, top));
+    this.#write(".half", onAxis(this.#plot.unit, top / 2));
     this.#write(".from", say("ago", { time: durationOf(this.#window / 1000) }));
   }
 
@@ -70,7 +70,7 @@ class LivePlot extends HTMLElement {
   #said(sample) {
     const { lines, unit } = this.#plot;
     const [one, other] = lines.map((read) => read(sample));
-    return other === undefined || one === null ? inUnit(unit, one) : say("quantiles", { p50: brief(one), p99: inUnit(unit, other) });
+    return other === undefined || one === null ? inUnit(unit, one) : pairOf(unit, one, other);
   }
 
   #write(selector, words) {

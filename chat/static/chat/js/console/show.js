@@ -19,8 +19,22 @@ export function brief(number) {
   return number >= 1_000 ? exact.format(number) : fine.format(number);
 }
 
+const isLong = (unit, number) => unit === "milliseconds" && number >= 1_000;
+
 /** A figure in its unit, or a dash. */
-export const inUnit = (unit, number) => (number === null ? say("no_figure") : say(unit, { n: brief(number) }));
+export function inUnit(unit, number) {
+  if (number === null) return say("no_figure");
+  return isLong(unit, number) ? say("seconds", { n: brief(number / 1_000) }) : say(unit, { n: brief(number) });
+}
+
+/** One beside an axis, where the unit is said only if it is another one. */
+export const onAxis = (unit, number) => (isLong(unit, number) ? inUnit(unit, number) : brief(number));
+
+/** Two, with their unit once where it is the same. */
+export function pairOf(unit, one, other) {
+  const same = isLong(unit, one) === isLong(unit, other);
+  return say("quantiles", { p50: same && !isLong(unit, one) ? brief(one) : inUnit(unit, one), p99: inUnit(unit, other) });
+}
 
 export function showPerson(place, person) {
   if (place.dataset.person === String(person?.id)) return;
