@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta
 
 from chat.errors import EventError
+from chat.services import words
 
 if TYPE_CHECKING:
     from .namespaces import Namespace
@@ -32,6 +33,8 @@ def check_body(field: str, body: str) -> None:
         raise EventError("too_large", f"`{field}` is at most {BODY} bytes of UTF-8", field=field, limit=BODY)
     if not body.strip():
         raise EventError("bad_data", f"`{field}` needs a character that isn't white space", field=field)
+    if not body.isascii() and words.without_piles(body) != body:
+        raise EventError("bad_data", f"`{field}` has more than {words.MARKS} marks on a letter", field=field)
 
 
 #: A room's or a queue's name. The first parameter of this type also orders a socket's events.

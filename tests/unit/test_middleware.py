@@ -257,6 +257,13 @@ class TestWordFilter:
         assert words.mask(f"{longest}darn") == f"{longest}****"
         assert time.process_time() - began < 0.5
 
+    @pytest.mark.parametrize("pile", ["\u0315\u0300", "\u0f73", "\uff9e\u0334", "\U0001d165\u0301"])
+    def test_marks_piled_on_a_letter_take_little_time(self, pile: str) -> None:
+        """To bring 64,000 of them into their order would take minutes."""
+        began = time.process_time()
+        assert Words(["darn"]).mask(f"o{pile * 32_000} darn") == f"o{pile * 32_000} ****"
+        assert time.process_time() - began < 2
+
 
 class TestAudit:
     async def test_says_what_became_of_each_event(self, caplog: pytest.LogCaptureFixture) -> None:

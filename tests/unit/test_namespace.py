@@ -186,6 +186,13 @@ class TestData:
             error = await probe.call("take", taken(body=body + "a"))
             assert (error["code"], error["field"], error["limit"]) == ("too_large", "body", 16_384)
 
+    async def test_a_body_has_a_bounded_number_of_marks_on_a_letter(self, probe: Connection) -> None:
+        """PostgreSQL takes seconds to put them in order, and all messages would wait for it."""
+        for body in ("-" * 100, "e" + "\u0301" * 30 + "e" + "\u0301" * 30):
+            assert (await probe.call("take", taken(body=body)))["body"] == body
+        error = await probe.call("take", taken(body="e" + "\u0301" * 31))
+        assert (error["code"], error["field"]) == ("bad_data", "body")
+
     @pytest.mark.parametrize("data", [[], "text", 5, True, [{"room": "general"}]])
     async def test_data_that_is_no_object_is_bad_data(self, probe: Connection, data: Any) -> None:
         for event in ("take", "received"):
