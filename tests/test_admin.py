@@ -110,7 +110,7 @@ def test_a_dialog_about_nothing_says_so(boss: User) -> None:
     for number in ("4711", "x"):
         address = reverse("admin:auth_user_ban", args=[number])
         page = browser(boss).post(address, {"_form_submitted": "1"})
-        assert page.status_code == 200 and b"There is no " in page.content
+        assert page.status_code == 200 and b"here is no " in page.content
 
 
 def test_the_sidebar_leads_to_every_list(boss: User, rows: list[Any]) -> None:
