@@ -100,11 +100,12 @@ class TestConnection:
         assert admin.connect("abc", pid="def") == '40/admin,{"sid":"abc","pid":"def"}'
 
     def test_a_refusal_is_an_object(self) -> None:
-        written = admin.connect_error(EventError("forbidden", "Staff only."))
+        assert main.connect_error("Invalid namespace") == '44{"message":"Invalid namespace"}'
+        error = EventError("forbidden", "Staff only.")
+        written = admin.connect_error(error.message, error.as_dict())
         assert written.startswith("44/admin,{")
         said = json.loads(written.partition(",")[2])
-        assert said["message"] == "Staff only."
-        assert (said["data"]["code"], said["data"]["temporary"]) == ("forbidden", False)
+        assert said == {"message": "Staff only.", "data": error.as_dict()}
 
     def test_a_client_has_no_refusals_to_give(self) -> None:
         for text in ("4", '4{"message":"no"}', "4/admin,"):

@@ -8,6 +8,8 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError, CommandParser
+from django.db import connection
+from django.db.migrations.executor import MigrationExecutor
 
 from ..base import ChatCommand, integer
 from .run import check_free
@@ -38,10 +40,18 @@ docs/socket.io-protocol/v5-test-suite. In each: npm install && npm test
     def handle(self, *, port: int, server: str, **options: Any) -> None:
         if not settings.DEBUG:
             raise CommandError("this lets everybody in; it is for development alone, with DEBUG=1")
+        check_migrated()
         check_free(HOST, port)
         self.stdout.write(f"Serving /engine.io/ and /socket.io/ at http://localhost:{port} with {server}.")
         self.stdout.flush()
         os.execv(sys.executable, [sys.executable, "-m", server, *arguments(server, port)])
+
+
+def check_migrated() -> None:
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        raise CommandError("the database is not migrated: run manage.py migrate first")
+    connection.close()  # exec would leave it open in the server
 
 
 def arguments(server: str, port: int) -> list[str]:
