@@ -40,9 +40,9 @@ _LETTERS = f"CASE WHEN octet_length(body) = length(body) THEN body ELSE {_BARE} 
 _WORDS = f"to_tsvector('simple', regexp_replace({_LETTERS}, '[^[:alnum:]]+', ' ', 'g'))"
 _VECTOR = f"({_WORDS} || array_to_tsvector(ARRAY['room ' || room_id::text]))"
 
-#: PostgreSQL hands out the hits of an index in no order: they are looked for among the newest so
-#: many entries, then among four times as many before those, and so on.
-SPAN = 20_000
+#: PostgreSQL hands out the hits of an index in no order, all of them: common words are looked for
+#: in so many of the newest entries first. And so many hits are looked at in one go.
+SPAN, AT_ONCE = 2_000, 1_000
 LARGEST = 2**63 - 1
 
 
@@ -130,11 +130,12 @@ def _fill(which: str) -> str:
 # -- Searching
 
 # Of hits `m`: their text is what the message says now, and they lie where the person may read.
+# (With the plus SQLite looks for edits by their target, and not through all later entries.)
 _STANDS = f"""
     AND r.id = m.room_id AND COALESCE(m.target, m.seq) >= r.first
     AND (%s OR NOT r.history_from_join OR COALESCE(m.target, m.seq) > COALESCE(p.joined_at_seq, r.head))
     AND NOT EXISTS (SELECT 1 FROM {_MESSAGE} e WHERE e.room_id = m.room_id
-        AND e.target = COALESCE(m.target, m.seq) AND e.kind = 'edit' AND e.seq > m.seq)"""
+        AND e.target = COALESCE(m.target, m.seq) AND e.kind = 'edit' AND +e.seq > m.seq)"""
 _ITSELF = f"SELECT t.id FROM {_MESSAGE} t WHERE t.room_id = m.room_id AND t.seq = m.target"
 _HIT = f"SELECT COALESCE(({_ITSELF}), m.id), m.room_id, m.seq"
 _PLACE = f"CROSS JOIN {_ROOM} r LEFT JOIN {_MEMBER} p ON p.room_id = r.id AND p.user_id = %s"
@@ -187,6 +188,8 @@ def _find_in_spans(
     before: int,
     limit: int,
 ) -> list[Hit]:
+    """What the newest entries say is read from them, all else is asked of the index: with `id + 0`,
+    for the planner would read millions of entries rather than sort the index's hits."""
     match, params = "to_tsquery('simple', %s)", [" & ".join(f"({_phrase(term)})" for term in terms)]
     if rooms is not None:
         match += " && %s::tsquery"
@@ -194,16 +197,21 @@ def _find_in_spans(
     cursor.execute(f"SELECT COALESCE(MAX(id), 0) + 1 FROM {_MESSAGE}")
     upto = min(before, cursor.fetchone()[0])
     found: list[Hit] = []
-    span = SPAN
-    while upto > 0 and len(found) < limit:
-        cursor.execute(
-            f"{_HIT} FROM (SELECT id, room_id, seq, target FROM {_MESSAGE}"
-            f" WHERE {SEARCHED} AND {_VECTOR} @@ ({match}) AND id >= %s AND id < %s) m"
-            f" {_PLACE} WHERE TRUE {_STANDS} ORDER BY m.id DESC LIMIT %s",
-            [*params, upto - span, upto, user_id, user_id is None, limit - len(found)],
-        )
-        found += [Hit(*row) for row in cursor.fetchall()]
-        upto, span = upto - span, span * 4
+    for column, above in (("id", max(0, upto - SPAN)), ("id + 0", 0)):
+        while upto > above and len(found) < limit:
+            cursor.execute(
+                f"SELECT id FROM {_MESSAGE} WHERE {SEARCHED} AND {_VECTOR} @@ ({match})"
+                f" AND {column} >= %s AND {column} < %s ORDER BY {column} DESC LIMIT %s",
+                [*params, above, upto, AT_ONCE],
+            )
+            ids = [row[0] for row in cursor.fetchall()]
+            upto = ids[-1] if len(ids) == AT_ONCE else above
+            cursor.execute(
+                f"{_HIT} FROM {_MESSAGE} m {_PLACE} WHERE m.id = ANY(%s) {_STANDS}"
+                " ORDER BY m.id DESC LIMIT %s",
+                [user_id, ids, user_id is None, limit - len(found)],
+            )
+            found += [Hit(*row) for row in cursor.fetchall()]
     return found
 
 

@@ -260,11 +260,13 @@ def many(make_room: MakeRoom, alice: User) -> list[str]:
     return bodies[::-1]
 
 
-@pytest.mark.parametrize("span", [1, 7, search.SPAN])
+@pytest.mark.parametrize("few", [1, 7, 1000])
 def test_paging_reaches_every_hit_once(
-    many: list[str], alice: User, span: int, monkeypatch: pytest.MonkeyPatch
+    many: list[str], alice: User, few: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(search, "SPAN", span)
+    """However few the database looks at in one go."""
+    monkeypatch.setattr(search, "SPAN", few)
+    monkeypatch.setattr(search, "AT_ONCE", few)
     seen: list[str] = []
     more: dict[str, Any] = {}
     while True:
