@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from collections.abc import Callable
 from typing import Any
 
 from playwright.async_api import BrowserContext, Locator, Page, WebSocket, expect
@@ -26,7 +27,9 @@ class Window:
         self.expected = ["ERR_CONNECTION", "WebSocket connection"]  # of these it may complain
         self.sent: list[dict[str, Any]] = []  # packets, in the order in which they left
         self.refusals: list[str] = []  # codes of the refusals that came
-        self._refused = asyncio.Event()
+        self._came = asyncio.Event()
+        self._asked: dict[int, str] = {}  # ids of calls of the last connection, and their events
+        self._answered: set[int] = set()
         page.on("pageerror", lambda error: self.problems.append(str(error)))
         page.on("console", lambda message: self._heard(message.type, message.text))
         page.on("websocket", self._listen)
@@ -36,22 +39,39 @@ class Window:
             self.problems.append(text)
 
     def _listen(self, socket: WebSocket) -> None:
-        socket.on("framesent", lambda frame: self.sent.extend(packets(frame)))
-        socket.on("framereceived", self._hear_refusals)
+        self._asked, self._answered = {}, set()
+        socket.on("framesent", lambda frame: self._spoke(packets(frame)))
+        socket.on("framereceived", lambda frame: self._hear(packets(frame)))
 
-    def _hear_refusals(self, frame: str | bytes) -> None:
-        self.refusals += [packet["error"]["code"] for packet in packets(frame) if "error" in packet]
-        self._refused.set()
+    def _spoke(self, said: list[dict[str, Any]]) -> None:
+        self.sent += said
+        self._asked |= {packet["id"]: packet["event"] for packet in said if "id" in packet}
+        self._came.set()
+
+    def _hear(self, came: list[dict[str, Any]]) -> None:
+        self.refusals += [packet["error"]["code"] for packet in came if "error" in packet]
+        self._answered |= {packet["ack"] for packet in came if "ack" in packet}
+        self._came.set()
 
     def sent_events(self, event: str) -> list[dict[str, Any]]:
         return [packet["data"] for packet in self.sent if packet.get("event") == event]
 
     async def is_refused(self, code: str, times: int) -> None:
         """So often altogether: what the page shows may still be of the time before."""
+        await self._until(lambda: self.refusals.count(code) >= times)
+
+    async def has_listed(self) -> None:
+        """The list of rooms that a page asks for once it is online has come: nothing of the time
+        before can change what it shows."""
+        await self._until(
+            lambda: any(event == "rooms" and id in self._answered for id, event in self._asked.items())
+        )
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(WAIT / 1000):
-            while self.refusals.count(code) < times:
-                self._refused.clear()
-                await self._refused.wait()
+            while not holds():
+                self._came.clear()
+                await self._came.wait()
 
     # Doing
 
