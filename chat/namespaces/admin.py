@@ -96,9 +96,8 @@ class Admin(Overseeing):
         gone = await pools.write(partial(erasure.anonymise, erased=erase), me(socket), user)
         while await pools.write(erasure.leave_slice, gone.pk):
             pass
-        place = (0, 0) if erase else None
-        while place is not None:
-            place = await pools.write(erasure.erase_slice, gone.pk, place)
+        for some in await pools.read(erasure.slices, gone.pk) if erase else ():
+            await pools.write(erasure.erase_slice, *some)
         return {"user": person(gone)}
 
     @on("session:end")

@@ -181,10 +181,3 @@ def _reports(line: str, rows: Any) -> Iterable[Line]:
             outcome=row.outcome,
             at=row.at,
         )
-
-
-def count_messages(user: int) -> int:
-    """Their messages that stand, of all rooms."""
-    mine = Message.objects.filter(sender=user, kind=Message.Kind.MESSAGE, deleted="")
-    theirs = Room.objects.filter(Exists(mine.filter(room=OuterRef("pk"), seq__gte=OuterRef("first"))))
-    return sum(mine.filter(room=room, seq__gte=room.first).count() for room in theirs)

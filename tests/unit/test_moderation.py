@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from chat.delivery import door
@@ -215,6 +217,23 @@ def test_erasing_leaves_tombstones_and_a_log_without_gaps(
     head = Room.objects.get(pk=room.pk).head
     erasure.delete_person(alice.pk, bob.pk, erase=True)
     assert Room.objects.get(pk=room.pk).head == head
+
+
+def test_erasing_never_looks_through_a_log(alice: User, bob: User, room: Room) -> None:
+    """On SQLite all messages would wait for it, slice after slice."""
+    if connection.vendor != "sqlite":
+        pytest.skip("how PostgreSQL reads depends on its statistics")
+    say(bob, "word")
+    with CaptureQueriesContext(connection) as seen:
+        assert erasure.slices(bob.pk) == [(room.pk, [1])]
+        erasure.erase_slice(room.pk, [1])
+    logs = [
+        each["sql"] for each in seen if each["sql"].startswith("SELECT") and "chat_message" in each["sql"]
+    ]
+    with connection.cursor() as cursor:
+        plans = [str(cursor.execute(f"EXPLAIN QUERY PLAN {sql}").fetchall()) for sql in logs]
+    assert len(plans) >= 3
+    assert not [plan for plan in plans if "seq>" in plan or "SCAN chat_message" in plan]
 
 
 def test_erasing_takes_what_is_in_rooms_they_left_long_ago(alice: User, bob: User, room: Room) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from chat.models import Membership
-from chat.services import erasure, people, personal
+from chat.services import erasure, people
 
 from ..bars import Bar, bars
 from ..base import USAGE, ChatCommand, person
@@ -70,10 +70,10 @@ examples:
             return self._messages(user, bar) if messages else 0
 
     def _messages(self, user: int, bar: Bar) -> int:
-        count = personal.count_messages(user)
+        slices = erasure.slices(user)
+        count = sum(len(seqs) for _, seqs in slices)
         told, gone = bar("messages", count), 0
-        place: tuple[int, int] | None = (0, 0)
-        while place is not None:
-            place = erasure.erase_slice(user, place)
-            told(gone := min(gone + erasure.SLICE, count))
+        for room, seqs in slices:
+            erasure.erase_slice(room, seqs)
+            told(gone := gone + len(seqs))
         return count
