@@ -134,7 +134,8 @@ def check_not_last(person: User) -> None:
     """Raises `forbidden` where nobody would be left who can do everything."""
     if not (person.is_active and person.is_superuser):
         return
-    others = User.objects.filter(is_active=True, is_superuser=True).exclude(pk=person.pk)
+    # One who isn't of the staff comes in nowhere.
+    others = User.objects.filter(is_active=True, is_superuser=True, is_staff=True).exclude(pk=person.pk)
     banned = Ban.objects.filter(people.in_force(), room=None).values("user")
     if not others.exclude(pk__in=banned).exists():
         raise EventError("forbidden", f"{person.username} is the last superuser: make someone else one first")

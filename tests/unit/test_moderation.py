@@ -110,7 +110,8 @@ def test_what_is_refused_leaves_nothing_behind(alice: User, bob: User, room: Roo
 def test_superusers_who_cannot_come_in_do_not_count() -> None:
     boss = User.objects.create(username="boss", is_staff=True, is_superuser=True)
     User.objects.create(username="inactive", is_superuser=True, is_active=False)
-    banned = User.objects.create(username="banned", is_superuser=True)
+    User.objects.create(username="kept out", is_superuser=True, is_staff=False)
+    banned = User.objects.create(username="banned", is_staff=True, is_superuser=True)
     ban = Ban.objects.create(user=banned)
     for act in (moderation.ban, erasure.delete_person):
         assert "last superuser" in refusal(act, boss.pk, boss.pk).message
