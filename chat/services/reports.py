@@ -16,9 +16,9 @@ from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 from chat.delivery import door
 from chat.delivery.entries import Person, now, rfc3339
 from chat.errors import EventError
-from chat.models import Membership, Message, Report, Room
+from chat.models import Ban, Membership, Message, Report, Room
 
-from . import history, rooms
+from . import history, people, rooms
 from .acts import CHAT, Act, active, checked_reason, is_staff
 from .moderation import messages
 from .paging import LARGEST, check_seq, clamp, fitting
@@ -212,7 +212,8 @@ def _seen_by(person: User) -> QuerySet[Report]:
     if is_staff(person):
         return _whole()
     led = Membership.objects.filter(user=person, role__in=rooms.LEADERS).values("room")
-    return by_others(_whole().filter(room__in=led), person.pk)
+    bans = Ban.objects.filter(people.in_force(), user=person, room=OuterRef("room"))
+    return by_others(_whole().filter(~Exists(bans), room__in=led), person.pk)
 
 
 def _whole() -> QuerySet[Report]:

@@ -254,6 +254,9 @@ def test_who_lost_the_role_or_is_banned_from_the_site_sees_to_nothing(
     moderation.set_role(owner.pk, moderator.pk, "general", "member")
     assert refusal(reports.claim, moderator.pk, reported.pk).code == "not_found"
     assert refusal(reports.list_reports, moderator.pk, room="general").code == "forbidden"
+    ban = Ban.objects.create(user=owner, room=reported.room)
+    assert refusal(reports.claim, owner.pk, reported.pk).code == "not_found"
+    ban.delete()
     Ban.objects.create(user=owner)
     assert refusal(reports.claim, owner.pk, reported.pk).code == "forbidden"
 
