@@ -7,7 +7,7 @@ no more than the person has seen.
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterator
 from itertools import islice
 from typing import Any
 
@@ -161,19 +161,9 @@ def _moderation(user: User) -> Iterator[Line]:
         where = {} if ban.room is None else _place(ban.room)
         yield _line("ban", **where, reason=ban.reason, until=ban.until, at=ban.at)
     theirs = Message.objects.filter(room=OuterRef("room"), seq=OuterRef("seq"), sender=user)
-    yield from _reports("report", Report.objects.filter(reporter=user))
-    yield from _reports("report_about", Report.objects.filter(Exists(theirs)))
-    about = LogEntry.objects.filter(
-        content_type=ContentType.objects.get_for_model(User), object_id=str(user.pk)
-    )
-    for entry in _rows(about):
-        yield _line("act_about", at=entry.action_time, what=entry.get_change_message())
-
-
-def _reports(line: str, rows: Any) -> Iterable[Line]:
-    for row in _rows(rows.select_related("room")):
+    for row in _rows(Report.objects.filter(reporter=user).select_related("room")):
         yield _line(
-            line,
+            "report",
             **_place(row.room),
             seq=row.seq,
             reason=row.reason,
@@ -181,3 +171,11 @@ def _reports(line: str, rows: Any) -> Iterable[Line]:
             outcome=row.outcome,
             at=row.at,
         )
+    for row in _rows(Report.objects.filter(Exists(theirs)).select_related("room")):
+        # Without the words of others, which might tell who it was.
+        yield _line("report_about", **_place(row.room), seq=row.seq, state=row.state, at=row.at)
+    about = LogEntry.objects.filter(
+        content_type=ContentType.objects.get_for_model(User), object_id=str(user.pk)
+    )
+    for entry in _rows(about):
+        yield _line("act_about", at=entry.action_time, what=entry.get_change_message())
