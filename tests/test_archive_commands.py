@@ -16,11 +16,13 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from chat.delivery import door
 from chat.delivery.entries import Draft
 from chat.models import Ban, Login, Membership, Message, Report, Room, Token
-from chat.services import archive
+from chat.services import archive, personal
 from tests.conftest import MakeServer
 from tests.support import Client, Server
 from tests.support.server import ROOT, fresh
@@ -287,6 +289,17 @@ def test_a_persons_data_is_all_that_is_theirs_and_nothing_of_others(room: Room, 
     assert [(line["seq"], line["state"]) for line in found if line["line"] == "report_about"] == [(2, "open")]
     assert found[-1] == {"line": "end", "lines": len(found) - 1}
     assert "bob" not in file.read_text() and "too short" not in file.read_text()
+
+
+@pytest.mark.django_db
+def test_a_persons_entries_are_found_without_looking_through_a_log(room: Room) -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("how PostgreSQL reads depends on its statistics")
+    with CaptureQueriesContext(connection) as seen:
+        list(personal.export(User.objects.get(username="alice")))
+    [read] = [each["sql"] for each in seen if 'SELECT "chat_message"' in each["sql"]]
+    with connection.cursor() as cursor:
+        assert "sender_id=?" in str(cursor.execute(f"EXPLAIN QUERY PLAN {read}").fetchall())
 
 
 # Beside a live server

@@ -18,7 +18,7 @@ from .paging import check_seq, clamp, fitting
 
 def find_place(name: str) -> Room:
     """The queue or room of this name, or of `NAMESPACE/NAME` where several have it."""
-    namespace, slash, slug = name.strip("/").rpartition("/")
+    namespace, slash, slug = name.replace("\0", "\ufffd").strip("/").rpartition("/")
     found = Room.objects.filter(slug=slug).exclude(kind=Room.Kind.CONTROL).order_by("namespace")
     if slash:
         found = found.filter(namespace=namespace)

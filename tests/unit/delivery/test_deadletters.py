@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from django.contrib.auth.models import User
 
 from chat.delivery import cursors
 from chat.delivery.ranges import Ranges
+from chat.errors import EventError
 from chat.models import Room
+from chat.services import deadletters
 
 from .conftest import MakeRoom
 from .support import dead_letters, place
@@ -68,3 +71,8 @@ def test_past_the_bound_of_ranges_the_lowest_open_entry_becomes_a_dead_letter(
     assert dead_letters(room, bob) == [(1, 1, 4, "too_many_open")]
     assert (member.received, len(Ranges.parse(member.acked))) == (2, cursors.MAX_RANGES - 1)
     assert member.deliveries == {"3": 1}
+
+
+def test_a_place_that_no_database_could_name_is_none() -> None:
+    with pytest.raises(EventError, match="there is no queue or room"):
+        deadletters.find_place("orders/\0")
