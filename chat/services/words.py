@@ -105,8 +105,10 @@ def _is_mark(character: str) -> bool:
 
 @cache
 def _may_be_piled() -> re.Pattern[str]:
-    """Rules out nearly every text: marks are no part of a word for `re`, but for these two."""
-    return re.compile(rf"(?:\W|[\uff9e\uff9f]){{{MARKS + 1}}}")
+    """Rules out nearly every text: marks are no part of a word for `re`, but for these two. It looks
+    at each character once or twice, wherever a run of them ends."""
+    sign = r"[\W\uff9e\uff9f]"
+    return re.compile(f"(?<!{sign}){sign}{{{MARKS + 1}}}")
 
 
 def _key(text: str) -> str:
