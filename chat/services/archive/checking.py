@@ -205,6 +205,8 @@ class _Room:
         if line.deleted is not None:
             if line.kind not in ("message", "edit"):
                 raise bad_line(number, f"of a message or an edit, not of a {line.kind}", "deleted")
+            if line.body or line.html or line.extra:
+                raise bad_line(number, "nothing may be left of what was deleted", "deleted")
             self._people(line.deleted.by.account or line.deleted.by.name)
             _utc(line.deleted.at)
         if self.existing is None:

@@ -479,6 +479,8 @@ def broken(there: Room, number: int, change: dict[str, Any]) -> bytes:
         (3, {"extra": {"mentions": [7]}}, "line 3: `extra.mentions`: people are written as"),
         (3, {"order": {"visible_at": "2026-01-31T12:00:00Z", "changed_at": "2026-01-31T12:00:00Z"}},
          "line 3: `order`: every item has one"),
+        (3, {"deleted": {"by": {"name": "alice"}, "at": "2026-01-31T12:00:00Z"}},
+         "line 3: `deleted`: nothing may be left"),
         (4, {"client_id": "c1"}, "line 4: `client_id`: the same is in line 3 already"),
         (5, {"target": 3}, "line 5: `target`: of an entry before this one"),
         (5, {"extra": {}}, "line 5: `extra.emoji`: a text"),
