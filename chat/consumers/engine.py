@@ -181,6 +181,13 @@ class Session:
     async def listen(self, receive: Receive) -> None:
         """Take in frames until the connection ends."""
         outbox = self.outbox
+        try:
+            await self._hear(receive)
+        finally:  # Daphne cancels what takes long after the client has gone
+            outbox.discard()
+            self.end()
+
+    async def _hear(self, receive: Receive) -> None:
         while (message := await receive())["type"] != "websocket.disconnect":
             frame = message.get("text")
             frame = message["bytes"] if frame is None else frame
@@ -193,8 +200,6 @@ class Session:
                     await self.take(decode(frame), receive)
             except BadFrame:
                 self.end()
-        outbox.discard()
-        self.end()
 
     @property
     def may_upgrade(self) -> bool:

@@ -8,9 +8,11 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from chat.errors import Close, EventError
 from chat.hub.hub import get_hub
-from chat.namespace import IN_WORK, Namespace, Socket, internal_error
+from chat.namespace import IN_WORK, Namespace, Seq, Slug, Socket, internal_error
 from chat.services.people import Claim
 from chat.wire.engineio import Frame
 from chat.wire.lines import FRAME_IN
@@ -37,6 +39,8 @@ from .entrance import Receive, admit, check_ready, free_slot, identify, let_go
 ALIASES = {"/": "chat"}
 #: Rooms that a socket may be in to resume by offset, which names them all.
 RESUMED = 20
+#: Of one of them: its name, its epoch, and the last entry sent.
+PLACE = tuple[Slug, str, Seq]
 
 
 class Channel:
@@ -45,6 +49,7 @@ class Channel:
     def __init__(self, connection: Connection, wire: SocketIO) -> None:
         self.wire = wire
         self.on_slow: Callable[[int, EventError], None] | None = None  # the session's is asked
+        self.recovery: Recovery | None = None
         self._connection = connection
         self._held: list[Any] | None = []  # what comes before the greeting goes after it
         self._ended = False
@@ -64,16 +69,18 @@ class Channel:
 
     def greet(self, packet: str) -> None:
         held, self._held = self._held or [], None
-        for each in (packet, *held):
+        self._send(packet)
+        self._tell_offset()
+        for each in held:
             self.put(each)
 
     def put(self, packet: Any) -> None:
         """A frame, or several: a text and the binary data behind it."""
         if self._held is not None:
             self._held.append(packet)
-        elif not self._ended:
-            for frame in packet if isinstance(packet, tuple) else (packet,):
-                self._outbox.put(frame)
+        else:
+            self._tell_offset()
+            self._send(packet)
 
     def close(self, code: int) -> None:
         """End the namespace; or the connection where the client is to come back, as it does by
@@ -87,6 +94,16 @@ class Channel:
 
     def abort(self) -> None:
         self._connection.session.abort()
+
+    def _send(self, packet: Any) -> None:
+        if not self._ended:
+            for frame in packet if isinstance(packet, tuple) else (packet,):
+                self._outbox.put(frame)
+
+    def _tell_offset(self) -> None:
+        """Before the answer to a `join` or `leave`: who has that answer has the offset with it."""
+        if self.recovery is not None and (standing := self.recovery.moved()) is not None:
+            self._send(standing)
 
     @property
     def _outbox(self) -> Any:
@@ -127,7 +144,7 @@ class Connection:
         if socket is None:
             raise BadPacket("a packet for a namespace that the client is not in")
         if packet.kind == DISCONNECT:
-            self._remove(packet.namespace)
+            self._remove(packet.namespace, socket)
         elif packet.kind in (EVENT, BINARY_EVENT):
             await self._event(socket, packet, receive)
         elif packet.kind in (ACK, BINARY_ACK):
@@ -148,17 +165,19 @@ class Connection:
         namespace = next((name for name, each in self._sockets.items() if each.outbox.wire is wire), None)
         if namespace is not None:
             # Once whoever closes it is done with it.
-            asyncio.get_running_loop().call_soon(self._remove, namespace)
+            asyncio.get_running_loop().call_soon(self._remove, namespace, self._sockets[namespace])
 
     def closed(self) -> None:
         """The session is over."""
         if self._patience is not None:
             self._patience.cancel()
-        for namespace in list(self._sockets):
-            self._remove(namespace)
+        for namespace, socket in list(self._sockets.items()):
+            self._remove(namespace, socket)
 
-    def _remove(self, namespace: str) -> None:
-        if (socket := self._sockets.pop(namespace, None)) is not None:
+    def _remove(self, namespace: str, socket: Socket) -> None:
+        """Unless the client has gone already, and perhaps come anew."""
+        if self._sockets.get(namespace) is socket:
+            del self._sockets[namespace]
             let_go(socket)
         if not self._sockets:
             self._await_connect()
@@ -183,7 +202,7 @@ class Connection:
             raise BadPacket("a second CONNECT to the same namespace")
         namespace = self._namespaces.get(ALIASES.get(name, name.removeprefix("/")))
         if namespace is None:
-            self.session.send(wire(name).connect_error("Invalid namespace"))
+            self.session.send(SocketIO(name).connect_error("Invalid namespace"))
             return
         channel = Channel(self, wire(name))
         socket = Socket(namespace, channel)  # type: ignore[arg-type]
@@ -194,20 +213,22 @@ class Connection:
         try:
             await self._let_in(socket, channel, name, receive)
         except EventError as refusal:
-            self._refuse(name, refusal)
+            self._refuse(name, socket, refusal)
         except Exception as failure:
-            self._refuse(name, internal_error(f"a connection to {name}", failure))
+            self._refuse(name, socket, internal_error(f"a connection to {name}", failure))
 
-    def _refuse(self, name: str, refusal: EventError) -> None:
-        self._remove(name)
-        self.session.send(wire(name).connect_error(refusal.message, refusal.as_dict()))
+    def _refuse(self, name: str, socket: Socket, refusal: EventError) -> None:
+        if self._sockets.get(name) is socket:
+            self._remove(name, socket)
+            self.session.send(wire(name).connect_error(refusal.message, refusal.as_dict()))
 
     async def _let_in(self, socket: Socket, channel: Channel, name: str, receive: Receive | None) -> None:
         await check_ready(get_hub())
         await identify(socket, self._claim(socket.auth), receive)
-        recovery = Recovery(socket, name) if socket.auth.get("recover") is True else None
+        wanted = socket.auth.get("recover") is True and socket.user is not None
+        recovery = Recovery(socket, name) if wanted else None
         if recovery is not None:
-            channel.wire = recovery.wire
+            channel.wire, channel.recovery = recovery.wire, recovery
             await recovery.resume()
         if self.session.ended or self._sockets.get(name) is not socket:
             return
@@ -281,33 +302,47 @@ class Recovery:
     def __init__(self, socket: Socket, namespace: str) -> None:
         self._socket = socket
         self.pid = secrets.token_urlsafe(12)
-        self.wire = Resumable(namespace, self.pid, self._offset)
+        self.wire = Resumable(namespace, self._offset)
         self.starts: list[Callable[[], None]] = []
+        #: The rooms of the offset that the client has; None where it has that of another session.
+        self._told: set[str] | None = set()
 
     async def resume(self) -> None:
         pid, offset = self._socket.auth.get("pid"), self._socket.auth.get("offset")
         if not (isinstance(pid, str) and isinstance(offset, str) and offset):
             return
         try:
-            self.starts = [await self._join(*place.split(":")) for place in offset.split(",")[:RESUMED]]
-        except (EventError, ValueError, TypeError):
+            self.starts = [await self._join(place.split(":")) for place in offset.split(",")[:RESUMED]]
+        except (EventError, ValueError):
+            self._told = None
             for slug in list(get_hub().joined(self._socket)):
                 get_hub().leave(self._socket, slug)
             return
-        self.pid = pid[:64]
+        self.pid, self._told = pid[:64], self._rooms
 
-    async def _join(self, slug: str, epoch: str, seq: str) -> Callable[[], None]:
-        join = partial(get_hub().join, self._socket, slug, after=int(seq), epoch=epoch, ack=False)
-        answer, start = await join()
+    async def _join(self, place: list[str]) -> Callable[[], None]:
+        slug, epoch, after = msgspec.convert(place, PLACE, strict=False)
+        answer, start = await get_hub().join(self._socket, slug, after=after, epoch=epoch, ack=False)
         if answer.get("reset"):
             raise ValueError("the log is another one")
         return start
 
-    def _offset(self, room: str, seq: int) -> str:
-        """Empty where the rooms can't be resumed by numbers alone, or are too many."""
+    @property
+    def _rooms(self) -> set[str]:
+        return set(get_hub().joined(self._socket))
+
+    def moved(self) -> str | None:
+        """A packet with the offset, if the client's is of other rooms than it is in now."""
+        return None if self._rooms == self._told else self.wire.standing(self._offset())
+
+    def _offset(self, room: str | None = None, seq: int = 0) -> str:
+        """As it is once the client has this entry. Empty where there is no room, or the rooms
+        can't be resumed by numbers alone, or are too many."""
+        self._told = self._rooms
         places = get_hub().places(self._socket)
         if len(places) > RESUMED or not all(place.room.ordered for place in places):
             return ""
         sent = {place.room.slug: (place.room.epoch, place.sent) for place in places}
-        sent[room] = (sent[room][0], seq)
+        if room is not None:
+            sent[room] = (sent[room][0], seq)
         return ",".join(f"{slug}:{epoch}:{upto}" for slug, (epoch, upto) in sent.items())

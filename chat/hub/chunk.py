@@ -42,9 +42,11 @@ class Chunk:
         self._frames: dict[str, list[str]] = {}
 
     def frames(self, wire: Any) -> list[str]:
-        frames = self._frames.get(wire.name)
+        frames = self._frames.get(wire.name) if wire.shared else None
         if frames is None:
-            frames = self._frames[wire.name] = wire.frames([item.packet(wire) for item in self.items])
+            frames = wire.frames([item.packet(wire) for item in self.items])
+            if wire.shared:
+                self._frames[wire.name] = frames
         return frames
 
 

@@ -49,6 +49,8 @@ class Lines:
     name = "lines"
     #: Whether a socket acknowledges entries unless it says otherwise.
     acknowledges = True
+    #: Whether all sockets get the same packet for an entry, so that it is worth keeping.
+    shared = True
 
     def event(self, name: str, data: Any, id: int | None = None) -> str:
         packet = {"event": name, "data": data}

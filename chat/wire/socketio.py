@@ -74,11 +74,11 @@ class Decoder:
         packet = self._waiting
         if packet is None:
             raise BadPacket("a binary frame came that no packet had announced")
-        self._binary.append(data)
+        packet.too_large = packet.too_large or sum(map(len, self._binary)) + len(data) > FRAME_IN
+        self._binary.append(b"" if packet.too_large else data)  # what is refused anyway isn't kept
         if len(self._binary) < packet.attachments:
             return None
         binary, self._binary, self._waiting = self._binary, [], None
-        packet.too_large = packet.too_large or sum(map(len, binary)) > FRAME_IN
         packet.data = None if packet.too_large else _with_binary(packet.data, binary)
         return packet
 
@@ -95,7 +95,9 @@ def decode(text: str) -> Packet:
     namespace, at = _namespace(text, at)
     id, at = _id(text, at)
     packet = Packet(kind, namespace, None, id, attachments)
-    if kind in (EVENT, ACK, *WITH_BINARY) and not fits(text, FRAME_IN):
+    if not fits(text, FRAME_IN):
+        if kind not in (EVENT, ACK, *WITH_BINARY):
+            raise BadPacket(f"a packet is at most {FRAME_IN} bytes of UTF-8")
         packet.too_large = True
     else:
         packet.data = _data(kind, text[at:])
@@ -193,6 +195,8 @@ class SocketIO:
 
     #: Whether a socket acknowledges entries unless it says otherwise: stock clients never do.
     acknowledges = False
+    #: Whether all sockets get the same packet for an entry, so that it is worth keeping.
+    shared = True
 
     def __init__(self, namespace: str) -> None:
         self.name = f"socketio:{namespace}"
@@ -261,14 +265,19 @@ class Resumable(SocketIO):
     """For one socket whose client resumes by `pid` and offset: each entry has its offset as a last
     argument, which tells where the socket stands in every room."""
 
-    def __init__(self, namespace: str, pid: str, offset: Any) -> None:
+    shared = False
+
+    def __init__(self, namespace: str, offset: Any) -> None:
         super().__init__(namespace)
-        self.name = f"{self.name}#{pid}"
         #: Called with a room and a seq as each entry is put in the outbox; returns the offset.
         self._offset = offset
 
     def entry(self, entry: Any) -> str:
         return self._packet(EVENT, [entry.kind, self._shown(entry), self._offset(entry.room, entry.seq)])
+
+    def standing(self, offset: str) -> str:
+        """The offset alone, where no entry tells it. Clients keep the last text at the end of any event."""
+        return self._packet(EVENT, ["offset", offset])
 
 
 @cache

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import Connect, MakeServer
 from tests.support import Person, Refused, Server
-from tests.support.engine import WebSocket
+from tests.support.engine import EVENT, WebSocket
 from tests.support.robots import POLLING, UPGRADE, WEBSOCKET, NodeRobot, PythonRobot, Robot
 
 Open = Callable[..., Awaitable[Robot]]
@@ -234,6 +234,49 @@ class TestRecovery:
             assert answer.data["pid"] != "mine"
             assert (await session.call("join", {"room": room}, namespace="/chat"))["data"]["room"] == room
             await session.drop()
+
+    async def test_rooms_joined_and_left_in_silence_are_part_of_it(self, home: Server) -> None:
+        alice, bob = home.people(2)
+        one, two, three = (home.room(name, members=[alice, bob]) for name in ("one", "two", "three"))
+        session, pid = await recovering(home, alice)
+        for room in (one, two):
+            await session.call("join", {"room": room}, namespace="/chat")
+        await asyncio.to_thread(home.django, write, bob.id, one, range(1))
+        (_, offset) = await session.expect("message", "/chat")
+        for event, room in (("leave", one), ("join", three)):
+            await session.call(event, {"room": room}, namespace="/chat")
+            offset = last_offset(session, offset)
+        await session.drop()
+        for room in (one, two, three):
+            await asyncio.to_thread(home.django, write, bob.id, room, range(1, 2))
+        session, again = await recovering(home, alice, pid=pid, offset=offset)
+        assert again == pid
+        entries = [(await session.expect("message", "/chat"))[0] for _ in range(2)]
+        assert {(each["room"], each["data"]["body"]) for each in entries} == {
+            (two, "line 1"),
+            (three, "line 1"),
+        }
+        answer = await session.call("leave", {"room": one}, namespace="/chat")
+        assert answer["error"]["code"] == "not_found", "it had left that room"
+
+    async def test_the_offset_of_a_session_that_was_not_resumed_is_taken_back(self, home: Server) -> None:
+        alice = home.person("alice")
+        room = home.room("room", members=[alice])
+        session, _ = await recovering(home, alice, pid="mine", offset=f"{room}:another:3")
+        assert await session.expect("offset", "/chat") == [""]
+
+
+async def recovering(home: Server, person: Person, **auth: str) -> tuple[WebSocket, str]:
+    """A connection of one who recovers, and its `pid`."""
+    session = await WebSocket.open(home.origin)
+    answer = await session.connect("/chat", token(person, recover=True, **auth))
+    return session, answer.data["pid"]
+
+
+def last_offset(session: WebSocket, before: str) -> str:
+    """As a stock client keeps it: the text at the end of the latest event."""
+    ends = [each.data[-1] for each in session.kept if each.type == EVENT]
+    return [before, *(end for end in ends if isinstance(end, str))][-1]
 
 
 async def all_of(robot: Robot, rooms: list[str], upto: int) -> None:

@@ -185,7 +185,7 @@ class Session(ABC):
         self.handshake: dict[str, Any] = {}
         self.last_sent = 0.0
         self._ids = itertools.count(1)
-        self._kept: list[Packet] = []
+        self.kept: list[Packet] = []  #: what nobody has asked for yet
 
     @property
     def sid(self) -> str:
@@ -243,12 +243,12 @@ class Session(ABC):
                 and (event is None or packet.event == event)
             )
 
-        for packet in self._kept:
+        for packet in self.kept:
             if fits(packet):
-                self._kept.remove(packet)
+                self.kept.remove(packet)
                 return packet
         while not fits(packet := await self.packet()):
-            self._kept.append(packet)
+            self.kept.append(packet)
         return packet
 
     async def packet(self) -> Packet:

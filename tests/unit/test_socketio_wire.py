@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chat.consumers.engine import Engine
+from chat.consumers.polling import Polls
+from chat.consumers.socketio import Connection
 from chat.delivery.entries import Entry, Person
 from chat.errors import EventError
+from chat.hub.chunk import Chunk, Item
+from chat.origin import Handshake
+from chat.wire import engineio
+from chat.wire.lines import FRAME_IN
 from chat.wire.packets import Arguments
 from chat.wire.socketio import (
     ACK,
@@ -26,6 +34,7 @@ from chat.wire.socketio import (
     Resumable,
     SocketIO,
     decode,
+    wire,
 )
 
 main, admin = SocketIO("/"), SocketIO("/admin")
@@ -277,9 +286,42 @@ class TestEntries:
         ]  # fmt: skip
 
     def test_for_who_recovers_it_has_its_offset_behind_that(self) -> None:
-        wire = Resumable("/chat", "pid", lambda room, seq: f"{room}:{seq}")
+        wire = Resumable("/chat", lambda room, seq: f"{room}:{seq}")
         _, entry, offset = json.loads(wire.entry(self.entry).partition(",")[2])
         assert (entry["seq"], offset) == (7, "general:7")
+
+    def test_such_packets_are_made_anew_each_time_and_kept_for_nobody(self) -> None:
+        places = iter("ab")
+        wire, chunk = Resumable("/chat", lambda room, seq: next(places)), Chunk([Item(self.entry)])
+        assert [json.loads(chunk.frames(wire)[0][8:])[-1] for _ in range(2)] == ["a", "b"]
+        assert chunk.frames(main) is chunk.frames(main)
+
+
+class TestTooMuch:
+    def test_binary_data_that_is_refused_anyway_is_not_kept(self) -> None:
+        decoder = Decoder()
+        for frame in ('53-["a"]', bytes(60_000), bytes(60_000)):
+            assert decoder.feed(frame) is None
+        assert sum(map(len, decoder._binary)) <= FRAME_IN
+        packet = decoder.feed(bytes(60_000))
+        assert packet is not None
+        assert (packet.too_large, packet.data) == (True, None)
+
+    def test_nor_is_how_a_client_introduces_itself(self) -> None:
+        with pytest.raises(BadPacket, match="at most 65536 bytes"):
+            decode('0/chat,{"a":"' + 70_000 * "a" + '"}')
+
+    async def test_a_namespace_that_is_none_is_not_remembered(self) -> None:
+        engine = Engine(partial(Connection, {}))
+        session = engine.open(Handshake({"headers": []}), polls := Polls())
+        before = wire.cache_info().currsize
+        for number in range(3):
+            await session.take(engineio.Packet(engineio.MESSAGE, f"0/none-{number},"), None)
+        assert polls.take(10**6) == [
+            f'44/none-{number},{{"message":"Invalid namespace"}}' for number in range(3)
+        ]
+        assert wire.cache_info().currsize == before
+        session.end()
 
 
 class TestAnyInput:
