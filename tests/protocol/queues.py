@@ -5,11 +5,9 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-import pytest
-
 from chat.models import Ban, Lease, Room
 from chat.services import rooms
-from tests.support import Client, Person, Refused, Server
+from tests.support import Client, Person, Server
 from tests.support.client import Packet
 
 
@@ -83,12 +81,6 @@ async def only(client: Client, queue: str) -> Packet:
     (listed,) = (await client.call("order:list", {"queue": queue}))["orders"]
     found: Packet = listed
     return found
-
-
-async def refusal(client: Client, event: str, data: Any) -> Packet:
-    with pytest.raises(Refused) as refused:
-        await client.call(event, data)
-    return refused.value.error
 
 
 async def watch(client: Client, queue: str) -> dict[str, int]:

@@ -5,7 +5,6 @@ Alice is one of the staff, Bob the member whom it is about, Charlie an outsider.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,7 +16,9 @@ from django.contrib.sessions.models import Session
 from chat.errors import Close
 from chat.models import Ban, Login, Membership, Message, Presence, Room, Token
 from tests.conftest import Connect
-from tests.support import Client, Refused, Server
+from tests.support import Client, Server
+
+from .saying import message
 
 SOON = 2.0  #: seconds until another socket of the same process has felt it, on a busy machine
 
@@ -37,21 +38,6 @@ def room(server: Server, bob: Client, charlie: Client) -> str:
 @pytest.fixture
 def private(server: Server, bob: Client) -> str:
     return server.room("private", [server.person("owner"), bob.person], private=True)
-
-
-async def refused(client: Client, event: str, **data: Any) -> dict[str, Any]:
-    with pytest.raises(Refused) as refusal:
-        await client.call(event, data)
-    return refusal.value.error
-
-
-async def ends(client: Client, code: Close, error: str) -> dict[str, Any]:
-    began = time.monotonic()
-    assert await client.closed() == code
-    assert time.monotonic() - began < SOON
-    told: dict[str, Any] = client.packets[-1]["error"]
-    assert told["code"] == error
-    return told
 
 
 def entries_of(staff: int) -> list[tuple[str, str]]:
@@ -85,7 +71,7 @@ async def test_who_loses_the_right_is_sent_away_at_once(
         person.save()
 
     server.django(demote)
-    await ends(alice, Close.NOT_ALLOWED, "forbidden")
+    await alice.ends(Close.NOT_ALLOWED, "forbidden", SOON)
     assert await chatting.call("rooms") and chatting.close_code is None
     again = await connect(alice, namespace="admin")
     assert (await again.expect_error())["code"] == "forbidden"
@@ -95,7 +81,7 @@ async def test_an_act_of_who_is_staff_no_more_is_refused_before_the_server_has_n
     server: Server, alice: Client, bob: Client
 ) -> None:
     server.django(lambda: User.objects.filter(pk=alice.id).update(is_staff=False))
-    assert (await refused(alice, "user:ban", user=bob.id, reason="spam"))["code"] == "forbidden"
+    assert (await alice.refusal("user:ban", {"user": bob.id, "reason": "spam"}))["code"] == "forbidden"
     assert await bob.call("rooms") and bob.close_code is None
 
 
@@ -104,7 +90,7 @@ async def test_a_right_that_was_lost_without_a_signal_is_found_by_the_recheck(
     server: Server, alice: Client
 ) -> None:
     server.django(lambda: User.objects.filter(pk=alice.id).update(is_staff=False))
-    await ends(alice, Close.NOT_ALLOWED, "forbidden")
+    await alice.ends(Close.NOT_ALLOWED, "forbidden", SOON)
 
 
 # Bans
@@ -116,7 +102,7 @@ async def test_a_ban_from_the_site_closes_their_sockets_and_says_why(
 ) -> None:
     answer = await alice.call("user:ban", {"user": bob.id, "reason": "spam", "seconds": 3600})
     assert answer["user"] == {"id": bob.id, "name": bob.name}
-    told = await ends(bob, Close.NOT_ALLOWED, "banned")
+    told = await bob.ends(Close.NOT_ALLOWED, "banned", SOON)
     assert told["reason"] == "spam" and told["until"] == answer["until"]
     assert (await (await connect(bob)).expect_error())["code"] == "banned"
     (entry,) = server.django(entries_of, alice.id)
@@ -138,7 +124,7 @@ async def test_a_ban_from_a_public_room_ends_their_place_in_it_alone(
     assert removed["data"]["code"] == "banned" and removed["data"]["reason"] == "spam"
     notice = await charlie.gets(room, event="notice")
     assert notice["data"]["act"] == "ban" and notice["data"]["user"]["id"] == bob.id
-    assert (await refused(bob, "join", room=room))["code"] == "banned"
+    assert (await bob.refusal("join", {"room": room}))["code"] == "banned"
     assert bob.close_code is None
     assert (bob.name, f"a user was banned room={room} namespace=/chat reason=spam") in server.django(
         entries_of, alice.id
@@ -153,7 +139,7 @@ async def test_a_ban_from_a_private_room_reads_as_if_there_were_none(
     await bob.join(private)
     await alice.call("user:ban", {"user": bob.id, "room": private, "reason": ""})
     await bob.expect("room:removed", room=private)
-    assert (await refused(bob, "join", room=private))["code"] == "not_found"
+    assert (await bob.refusal("join", {"room": private}))["code"] == "not_found"
 
 
 async def test_an_owner_who_is_banned_hands_the_room_on(
@@ -173,7 +159,7 @@ async def test_who_is_muted_reads_and_does_not_write(
     await bob.join(room)
     answer = await alice.call("user:mute", {"user": bob.id, "room": room, "seconds": 600, "reason": "caps"})
     assert (await bob.gets(room, event="notice"))["data"]["act"] == "mute"
-    error = await refused(bob, "message", room=room, client_id="c1", body="HELLO")
+    error = await bob.refusal("message", message(room, "HELLO"))
     assert error["code"] == "muted" and error["until"] == answer["until"]
     seq = (await charlie.say(room, "quiet at last"))["seq"]
     await bob.gets(room, seq=seq)
@@ -185,7 +171,7 @@ async def test_who_is_muted_reads_and_does_not_write(
 
 async def test_a_mute_without_an_end_is_for_good(alice: Client, bob: Client, room: str) -> None:
     await alice.call("user:mute", {"user": bob.id, "room": room, "reason": "caps"})
-    assert (await refused(bob, "message", room=room, client_id="c1", body="HELLO"))["code"] == "muted"
+    assert (await bob.refusal("message", message(room, "HELLO")))["code"] == "muted"
 
 
 @pytest.mark.each_server
@@ -195,7 +181,7 @@ async def test_a_kick_closes_all_of_a_persons_sockets_and_they_may_come_back(
     other = await connect(bob)
     await alice.call("user:kick", {"user": bob.id, "reason": "calm down"})
     for client in (bob, other):
-        assert (await ends(client, Close.NOT_ALLOWED, "kicked"))["reason"] == "calm down"
+        assert (await client.ends(Close.NOT_ALLOWED, "kicked", SOON))["reason"] == "calm down"
     assert (await connect(bob)).hello
     assert await charlie.call("rooms") and charlie.close_code is None
     assert server.django(entries_of, alice.id) == [(bob.name, "a user was sent away reason=calm down")]
@@ -207,7 +193,7 @@ async def test_a_kick_of_one_socket_leaves_the_persons_others(
     other = await connect(bob)
     answer = await alice.call("user:kick", {"sid": bob.hello["sid"]})
     assert answer["user"]["id"] == bob.id
-    await ends(bob, Close.NOT_ALLOWED, "kicked")
+    await bob.ends(Close.NOT_ALLOWED, "kicked", SOON)
     assert await other.call("rooms") and other.close_code is None
     assert bob.hello["sid"] in server.django(entries_of, alice.id)[0][1]
 
@@ -237,8 +223,8 @@ async def test_a_room_that_is_closed_takes_no_more_entries(
     await alice.call("room:close", {"room": room, "reason": "moved"})
     assert (await bob.gets(room, event="notice"))["data"]["reason"] == "moved"
     assert (await bob.expect("room:updated", room=room))["data"]["closed"]
-    assert (await refused(bob, "message", room=room, client_id="c1", body="hi"))["code"] == "forbidden"
-    assert (await refused(alice, "room:close", room=room))["code"] == "conflict"
+    assert (await bob.refusal("message", message(room, "hi")))["code"] == "forbidden"
+    assert (await alice.refusal("room:close", {"room": room}))["code"] == "conflict"
     expected = f"a room was closed room={room} namespace=/chat reason=moved"
     assert server.django(entries_of, alice.id) == [(f"chat/{room}", expected)]
 
@@ -260,7 +246,7 @@ async def test_a_message_that_is_deleted_leaves_every_log(
     assert "body" not in message["data"] and message["data"]["deleted"]["reason"] == "insult"
     left = server.django(lambda: set(Message.objects.filter(room__slug=room).values_list("body", flat=True)))
     assert left == {""}
-    error = await refused(alice, "message:delete", room=room, seq=seq, reason="again")
+    error = await alice.refusal("message:delete", {"room": room, "seq": seq, "reason": "again"})
     assert error["code"] == "not_found"
     assert len(server.django(entries_of, alice.id)) == 1
 
@@ -280,7 +266,7 @@ async def test_a_person_who_is_deleted_is_nobody_from_then_on(
     nobody = f"deleted-{bob.id}"
     assert answer["user"] == {"id": bob.id, "name": nobody}
     for client in (bob, browser):
-        await ends(client, Close.SESSION_ENDED, "session_ended")
+        await client.ends(Close.SESSION_ENDED, "session_ended", SOON)
     assert (await (await connect(bob)).expect_error())["code"] == "unauthenticated"
 
     def left() -> dict[str, Any]:
@@ -358,12 +344,12 @@ async def test_only_a_superuser_may_act_on_a_superuser(
         ("room:kick", {"user": bob.id, "room": room}),
         ("user:delete", {"user": bob.id}),
     ):
-        error = await refused(alice, event, **data)
+        error = await alice.refusal(event, data)
         assert error["code"] == "forbidden" and bob.name in error["message"], event
     assert await bob.call("rooms")
     await boss.call("user:ban", {"user": bob.id, "reason": "spam"})
-    await ends(bob, Close.NOT_ALLOWED, "banned")
-    assert (await refused(alice, "user:unban", user=bob.id))["code"] == "forbidden"
+    await bob.ends(Close.NOT_ALLOWED, "banned", SOON)
+    assert (await alice.refusal("user:unban", {"user": bob.id}))["code"] == "forbidden"
 
 
 async def test_the_last_superuser_stays(server: Server, connect: Connect) -> None:
@@ -371,14 +357,14 @@ async def test_the_last_superuser_stays(server: Server, connect: Connect) -> Non
     other = server.person("other", staff=True)
     server.django(promote, boss.id)
     for event, more in (("user:ban", {"reason": "x"}), ("user:delete", {})):
-        error = await refused(boss, event, user=boss.id, **more)
+        error = await boss.refusal(event, {"user": boss.id, **more})
         assert error["code"] == "forbidden" and "last superuser" in error["message"]
     server.django(promote, boss.id, other.id)
     await boss.call("user:ban", {"user": other.id, "reason": "x"})
-    assert (await refused(boss, "user:delete", user=boss.id))["code"] == "forbidden"
+    assert (await boss.refusal("user:delete", {"user": boss.id}))["code"] == "forbidden"
     await boss.call("user:unban", {"user": other.id})
     await boss.emit("user:delete", {"user": boss.id})  # nobody is left to be answered
-    await ends(boss, Close.SESSION_ENDED, "session_ended")
+    await boss.ends(Close.SESSION_ENDED, "session_ended", SOON)
 
 
 # What isn't there, what doesn't fit
@@ -406,7 +392,7 @@ async def test_what_is_not_there_is_not_found(alice: Client, bob: Client, room: 
         ("message:delete", {"room": room, "seq": 99, "reason": "x"}, "no message 99"),
         ("message:delete", {"room": "absent", "seq": 1, "reason": "x"}, "no room"),
     ):
-        error = await refused(alice, event, **data)
+        error = await alice.refusal(event, data)
         assert error["code"] in ("not_found", "bad_data"), (event, error)
         assert words in error["message"], (event, error)
 
@@ -426,6 +412,6 @@ async def test_what_does_not_fit_is_refused_by_the_name_of_its_field(
         ("user:kick", {"user": bob.id, "sid": "x"}, "user"),
         ("message:delete", {"room": room, "seq": "1", "reason": "x"}, "seq"),
     ):
-        error = await refused(alice, event, **data)
+        error = await alice.refusal(event, data)
         assert error["code"] == "bad_data" and error["field"] == field, (event, data, error)
     assert bob.close_code is None

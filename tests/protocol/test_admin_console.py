@@ -13,10 +13,11 @@ import pytest
 from chat.errors import Close
 from chat.models import DeadLetter, Membership, Room
 from tests.conftest import Connect
-from tests.support import Client, Refused, Server
+from tests.support import Client, Server
 
 from .conftest import OpenAt, Pair
 from .queues import given, hand, make_queue
+from .saying import message
 from .test_admin_lists import pages
 
 
@@ -35,12 +36,6 @@ async def figures(client: Client, wanted: Any) -> dict[str, Any]:
     packet = await client._take(lambda p: p.get("event") == "metrics" and wanted(p["data"]))
     data: dict[str, Any] = packet["data"]
     return data
-
-
-async def refusal(client: Client, event: str, data: Any) -> str:
-    with pytest.raises(Refused) as refused:
-        await client.call(event, data)
-    return refused.value.code
 
 
 # Figures
@@ -128,7 +123,7 @@ async def test_the_members_of_a_room_are_listed_those_furthest_behind_first(
     assert [each["lag"] for each in found["members"]] == [3, 2, 1]
     assert found["members"][1]["user"] == {"id": charlie.id, "name": charlie.name, "online": True}
     assert (await alice.call("lag", {"room": room, "limit": 1}))["more"]
-    assert await refusal(alice, "lag", {"room": "absent"}) == "not_found"
+    assert (await alice.refusal("lag", {"room": "absent"}))["code"] == "not_found"
 
 
 async def test_what_was_acknowledged_out_of_order_is_no_lag(
@@ -176,7 +171,7 @@ async def test_a_dead_order_is_listed_revived_and_worked_on_again(
     answer = await alice.call("deadletter:revive", {"letter": letter["id"]})
     assert answer["order"]["state"] == "queued"
     assert (await given(worker, queue=queue, seq=seq))["attempts"] == 1
-    assert await refusal(alice, "deadletter:revive", {"letter": letter["id"]}) == "not_found"
+    assert (await alice.refusal("deadletter:revive", {"letter": letter["id"]}))["code"] == "not_found"
 
 
 async def test_a_dead_order_is_buried_and_is_listed_no_more(
@@ -212,11 +207,11 @@ async def test_what_a_member_never_got_can_be_buried_and_not_revived(
     assert page["more"] and page["dead_letters"][0]["first"] == 2
     [letter] = (await alice.call("deadletter:list", {"place": room, "before": page["next"]}))["dead_letters"]
     assert (letter["first"], letter["user"]) == (1, bob.name)
-    assert await refusal(alice, "deadletter:revive", {"letter": letter["id"]}) == "conflict"
+    assert (await alice.refusal("deadletter:revive", {"letter": letter["id"]}))["code"] == "conflict"
     await alice.call("deadletter:bury", {"letter": letter["id"]})
     left = (await alice.call("deadletter:list", {"place": room}))["dead_letters"]
     assert [each["first"] for each in left] == [2]
-    assert await refusal(alice, "deadletter:bury", {"letter": letter["id"]}) == "not_found"
+    assert (await alice.refusal("deadletter:bury", {"letter": letter["id"]}))["code"] == "not_found"
 
 
 # Who did what
@@ -239,9 +234,9 @@ async def test_the_audit_trail_is_read_page_by_page(alice: Client, bob: Client, 
 async def test_nobody_but_the_staff_is_told_any_of_it(connect: Connect, bob: Client) -> None:
     spy = await connect(bob, namespace="users")
     for event in ("metrics:watch", "lag", "deadletter:list", "audit:list"):
-        assert await refusal(spy, event, {}) == "unknown_event"
+        assert (await spy.refusal(event, {}))["code"] == "unknown_event"
     for name in ("metrics:watch", "log:watch"):
-        assert await refusal(spy, "join", {"room": name}) == "bad_data"
+        assert (await spy.refusal("join", {"room": name}))["code"] == "bad_data"
 
 
 # Reports, sessions and rules
@@ -261,7 +256,7 @@ async def test_the_staff_see_reports_of_all_rooms_and_are_told_of_new_ones(
     assert (await alice.call("report:list", {"room": room}))["reports"] == []
     settled = await alice.call("report:resolve", {"report": number, "outcome": "deleted"})
     assert (settled["state"], settled["outcome"]) == ("resolved", "deleted")
-    assert await refusal(alice, "report:dismiss", {"report": number}) == "conflict"
+    assert (await alice.refusal("report:dismiss", {"report": number}))["code"] == "conflict"
     assert (await alice.expect("report", id=number, state="resolved"))["data"] == settled
 
 
@@ -281,15 +276,15 @@ async def test_the_rules_of_a_room_are_read_and_changed(alice: Client, bob: Clie
     rules = {"room": room, "slow_mode": 60, "filtered_words": ["fiddle"], "filter_action": "refuse"}
     assert await alice.call("room:rules", rules) == rules
     assert await alice.call("room:rules", {"room": room}) == rules
-    assert await refusal(bob, "message", {"room": room, "client_id": "c1", "body": "fiddle"}) == "forbidden"
+    assert (await bob.refusal("message", message(room, "fiddle")))["code"] == "forbidden"
     await bob.say(room, "hello")
-    assert await refusal(bob, "message", {"room": room, "client_id": "c2", "body": "hi"}) == "rate_limited"
-    assert await refusal(alice, "room:rules", {"room": room, "slow_mode": 100_000}) == "bad_data"
+    assert (await bob.refusal("message", message(room, "hi")))["code"] == "rate_limited"
+    assert (await alice.refusal("room:rules", {"room": room, "slow_mode": 100_000}))["code"] == "bad_data"
 
 
 async def test_a_closed_room_is_opened_again(alice: Client, bob: Client, room: str) -> None:
     await alice.call("room:close", {"room": room})
-    assert await refusal(bob, "message", {"room": room, "client_id": "c1", "body": "hello"}) == "forbidden"
+    assert (await bob.refusal("message", message(room, "hello")))["code"] == "forbidden"
     await alice.call("room:reopen", {"room": room})
     assert (await bob.say(room, "hello"))["seq"]
-    assert await refusal(alice, "room:reopen", {"room": room}) == "conflict"
+    assert (await alice.refusal("room:reopen", {"room": room}))["code"] == "conflict"

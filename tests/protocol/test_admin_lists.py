@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from chat.models import Ban, DeadLetter, Report, Room
 from tests.conftest import Connect
-from tests.support import Client, Refused, Server
+from tests.support import Client, Server
 
 
 @pytest.fixture
@@ -33,12 +33,6 @@ async def pages(client: Client, event: str, key: str, **data: Any) -> list[dict[
         if not reply["more"]:
             return found
         more = {"after": reply["next"]}
-
-
-async def refusal(client: Client, event: str, data: Any) -> dict[str, Any]:
-    with pytest.raises(Refused) as refused:
-        await client.call(event, data)
-    return refused.value.error
 
 
 async def test_people_are_listed_with_what_the_staff_need_to_know(
@@ -141,9 +135,9 @@ async def test_a_queue_can_be_moderated_like_a_room(
     queue = f"queue-{secrets.token_hex(4)}"
     await worker.call("queue:create", {"queue": queue})
     await alice.call("user:ban", {"user": bob.id, "room": queue, "namespace": "orders", "reason": "spam"})
-    error = await refusal(worker, "order:work", {"queue": queue})
+    error = await worker.refusal("order:work", {"queue": queue})
     assert error["code"] == "banned"
     await alice.call("user:unban", {"user": bob.id, "room": queue, "namespace": "orders"})
     await alice.call("room:close", {"room": queue, "namespace": "orders"})
-    error = await refusal(worker, "order:create", {"queue": queue, "client_id": "c1", "item": 1})
+    error = await worker.refusal("order:create", {"queue": queue, "client_id": "c1", "item": 1})
     assert error["code"] == "forbidden"

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Connect
-from tests.support import Client, Refused, Server
+from tests.support import Client, Server
 
 from .acts import change
 
@@ -23,12 +23,6 @@ def room(server: Server, alice: Client, bob: Client) -> str:
 @pytest.fixture
 def unordered(server: Server, alice: Client, bob: Client) -> str:
     return server.room("unordered", [alice.person, bob.person], ordering="unordered")
-
-
-async def refusal(client: Client, event: str, data: Any) -> dict[str, Any]:
-    with pytest.raises(Refused) as refused:
-        await client.call(event, data)
-    return refused.value.error
 
 
 async def say(client: Client, room: str, count: int) -> None:
@@ -118,14 +112,14 @@ async def test_a_position_below_what_is_kept_starts_at_the_first_entry(
 
 @pytest.mark.parametrize("after", [-1, 1.5, "1", True, [], 2**63])
 async def test_a_position_that_cannot_be_is_refused(bob: Client, room: str, after: Any) -> None:
-    error = await refusal(bob, "join", {"room": room, "after": after})
+    error = await bob.refusal("join", {"room": room, "after": after})
     assert (error["code"], error["field"]) == ("bad_data", "after")
 
 
 @pytest.mark.parametrize("name", ["", "A", "a b", "../a", "a" * 65, "ü", None, 5, ["a"], {"a": 1}])
 async def test_a_name_that_no_room_can_have_is_refused(bob: Client, name: Any) -> None:
     for event in ("join", "leave", "history", "typing", "room:quit"):
-        error = await refusal(bob, event, {"room": name})
+        error = await bob.refusal(event, {"room": name})
         assert (error["code"], error["field"]) == ("bad_data", "room")
 
 
@@ -137,7 +131,7 @@ async def test_after_leaving_nothing_comes_and_the_person_is_still_a_member(
     assert await bob.call("leave", {"room": room}) == {"room": room}
     await say(alice, room, 1)
     assert (await bob.say(room, "still here"))["seq"] == 2
-    assert (await refusal(bob, "leave", {"room": room}))["code"] == "not_found"
+    assert (await bob.refusal("leave", {"room": room}))["code"] == "not_found"
     assert bob.log[room] == []
     assert (await bob.join(room))["cursor"] == 0
 
@@ -183,7 +177,7 @@ async def test_nobody_acknowledges_what_was_never_sent(
     await bob.join(room)
     await say(alice, room, 2)
     await bob.gets(room, seq=2)
-    error = await refusal(bob, "received", {room: upto})
+    error = await bob.refusal("received", {room: upto})
     assert (error["code"], error["field"]) == ("bad_data", room)
     assert (await bob.call("rooms", {"after": room[:-1]}))["rooms"][0]["cursor"] == 0
 
@@ -191,13 +185,13 @@ async def test_nobody_acknowledges_what_was_never_sent(
 @pytest.mark.parametrize("what", ["1", 1.5, None, True, {}, [1.5], ["1"], [[1]]])
 async def test_an_acknowledgement_that_cannot_be_is_refused(bob: Client, room: str, what: Any) -> None:
     await bob.join(room)
-    error = await refusal(bob, "received", {room: what})
+    error = await bob.refusal("received", {room: what})
     assert (error["code"], error["field"]) == ("bad_data", room)
 
 
 @pytest.mark.parametrize("name", ["self", "socket", "upto", "room", "class", "__class__", "constructor"])
 async def test_the_names_of_rooms_are_names_and_nothing_else(bob: Client, name: str) -> None:
-    error = await refusal(bob, "received", {name: 1})
+    error = await bob.refusal("received", {name: 1})
     assert error["code"] == ("bad_data" if name.startswith("_") else "not_found")
 
 
@@ -209,7 +203,7 @@ async def test_each_kind_of_room_has_its_own_acknowledgement(
         await alice.say(each, "hello")
         await bob.gets(each, seq=1)
     for wrong in ({room: [1]}, {unordered: 1}):
-        assert (await refusal(bob, "received", wrong))["code"] == "bad_data"
+        assert (await bob.refusal("received", wrong))["code"] == "bad_data"
     assert await bob.call("received", {room: 1, unordered: [1]}) is None
 
 
@@ -222,7 +216,7 @@ async def test_the_rooms_of_one_acknowledgement_are_judged_by_themselves(
     for client in (alice, bob):
         await client.gets(room, seq=1)
     await alice.received(room, 1)
-    error = await refusal(bob, "received", {unordered: [1], room: 1, "nowhere": 1})
+    error = await bob.refusal("received", {unordered: [1], room: 1, "nowhere": 1})
     assert (error["code"], error["field"]) == ("not_found", unordered)
     await alice.expect("receipts", room=room, received_by_all=1)
     assert (await (await connect(bob)).join(room))["cursor"] == 1
@@ -290,7 +284,7 @@ async def test_an_entry_of_the_future_is_neither_read_nor_received(
 ) -> None:
     await alice.join(room)
     await alice.say(room, "hello")
-    error = await refusal(alice, event, {"room": room, "seq": 2})
+    error = await alice.refusal(event, {"room": room, "seq": 2})
     assert (error["code"], error["field"]) == ("bad_data", "seq")
 
 
@@ -320,7 +314,7 @@ async def test_history_pages_back_to_the_first_message(alice: Client, bob: Clien
     [("before", -1), ("before", "1"), ("after", 1.5), ("after", 2**64), ("limit", 0), ("limit", "all")],
 )
 async def test_a_bound_that_cannot_be_is_refused(alice: Client, room: str, field: str, value: Any) -> None:
-    error = await refusal(alice, "history", {"room": room, field: value})
+    error = await alice.refusal("history", {"room": room, field: value})
     assert (error["code"], error["field"]) == ("bad_data", field)
 
 
@@ -342,4 +336,4 @@ async def test_the_others_see_who_types_and_it_is_never_kept(
 
 async def test_who_has_not_joined_does_not_type(alice: Client, bob: Client, room: str) -> None:
     await bob.join(room)
-    assert (await refusal(alice, "typing", {"room": room}))["code"] == "not_found"
+    assert (await alice.refusal("typing", {"room": room}))["code"] == "not_found"

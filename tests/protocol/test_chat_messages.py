@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import Connect
-from tests.support import Client, Refused, Server
+from tests.support import Client, Server
 
 from .acts import change, make, mute
 
@@ -27,12 +27,6 @@ def room(server: Server, alice: Client, bob: Client) -> str:
 @pytest.fixture
 def private(server: Server, alice: Client, bob: Client) -> str:
     return server.room("private", [alice.person, bob.person], private=True)
-
-
-async def refusal(client: Client, event: str, data: Any) -> dict[str, Any]:
-    with pytest.raises(Refused) as refused:
-        await client.call(event, data)
-    return refused.value.error
 
 
 async def write(client: Client, event: str, room: str, **data: Any) -> dict[str, Any]:
@@ -86,7 +80,7 @@ async def test_who_is_no_member_writes_nothing(charlie: Client, room: str) -> No
         ("delete", {"target": 1}),
         ("react", {"target": 1, "emoji": "👍", "on": True}),
     ):
-        error = await refusal(charlie, event, {"room": room, "client_id": event, **data})
+        error = await charlie.refusal(event, {"room": room, "client_id": event, **data})
         assert (error["code"], error["temporary"]) == ("forbidden", False)
 
 
@@ -202,22 +196,22 @@ async def test_the_largest_body_arrives_whole(alice: Client, bob: Client, room: 
 )
 async def test_a_body_that_cannot_be_is_refused(alice: Client, room: str, body: Any, code: str) -> None:
     for event, more in (("message", {}), ("edit", {"target": 1})):
-        error = await refusal(alice, event, {"room": room, "client_id": "c1", "body": body, **more})
+        error = await alice.refusal(event, {"room": room, "client_id": "c1", "body": body, **more})
         assert (error["code"], error["field"], error["temporary"]) == (code, "body", False)
 
 
 @pytest.mark.parametrize("client_id", ["", "a b", "ü", "x" * 65, "a\n", None, 5])
 async def test_a_client_id_that_cannot_be_is_refused(alice: Client, room: str, client_id: Any) -> None:
-    error = await refusal(alice, "message", {"room": room, "client_id": client_id, "body": "hello"})
+    error = await alice.refusal("message", {"room": room, "client_id": client_id, "body": "hello"})
     assert (error["code"], error["field"]) == ("bad_data", "client_id")
 
 
 @pytest.mark.parametrize("target", [-1, 1.5, "1", None, True, 2**63])
 async def test_a_target_that_cannot_be_is_refused(alice: Client, room: str, target: Any) -> None:
     for event, more in (("edit", {"body": "x"}), ("delete", {}), ("react", {"emoji": "👍", "on": True})):
-        error = await refusal(alice, event, {"room": room, "client_id": "c1", "target": target, **more})
+        error = await alice.refusal(event, {"room": room, "client_id": "c1", "target": target, **more})
         assert (error["code"], error["field"]) == ("bad_data", "target")
-    error = await refusal(alice, "message", {"room": room, "client_id": "c1", "body": "x", "reply_to": -1})
+    error = await alice.refusal("message", {"room": room, "client_id": "c1", "body": "x", "reply_to": -1})
     assert (error["code"], error["field"]) == ("bad_data", "reply_to")
 
 
@@ -243,10 +237,10 @@ async def test_nobody_edits_what_someone_else_wrote(
     server: Server, alice: Client, bob: Client, room: str
 ) -> None:
     await bob.say(room, "Bob's")
-    error = await refusal(alice, "edit", {"room": room, "client_id": "c1", "target": 1, "body": "x"})
+    error = await alice.refusal("edit", {"room": room, "client_id": "c1", "target": 1, "body": "x"})
     assert error["code"] == "forbidden"
     server.django(make, "moderator", room, alice.id)
-    error = await refusal(alice, "edit", {"room": room, "client_id": "c2", "target": 1, "body": "x"})
+    error = await alice.refusal("edit", {"room": room, "client_id": "c2", "target": 1, "body": "x"})
     assert error["code"] == "forbidden"
 
 
@@ -256,9 +250,9 @@ async def test_what_is_not_there_cannot_be_changed(alice: Client, room: str, tar
     await write(alice, "react", room, target=1, emoji="👍", on=True)
     for event, more in (("edit", {"body": "x"}), ("delete", {}), ("react", {"emoji": "👍", "on": True})):
         data = {"room": room, "client_id": event, "target": target, **more}
-        assert (await refusal(alice, event, data))["code"] == "not_found"
+        assert (await alice.refusal(event, data))["code"] == "not_found"
     data = {"room": room, "client_id": "r", "target": 2, "body": "x"}
-    assert (await refusal(alice, "edit", data))["code"] == "not_found"  # a reaction is no message
+    assert (await alice.refusal("edit", data))["code"] == "not_found"  # a reaction is no message
 
 
 # Deletions
@@ -290,7 +284,7 @@ async def test_a_deletion_takes_the_body_out_of_history_and_out_of_every_resume(
 async def test_members_delete_their_own_messages_alone(alice: Client, bob: Client, room: str) -> None:
     await alice.say(room, "Alice's")
     await bob.say(room, "Bob's")
-    error = await refusal(bob, "delete", {"room": room, "client_id": "c1", "target": 1})
+    error = await bob.refusal("delete", {"room": room, "client_id": "c1", "target": 1})
     assert error["code"] == "forbidden"
     await write(bob, "delete", room, target=2)
     assert ["deleted" in message["data"] for message in await the_page(bob, room)] == [False, True]
@@ -317,7 +311,7 @@ async def test_what_was_deleted_is_deleted_once_and_changes_no_more(alice: Clien
     await alice.say(room, "hello")
     await write(alice, "delete", room, target=1)
     for event, more in (("delete", {}), ("edit", {"body": "x"}), ("react", {"emoji": "👍", "on": True})):
-        error = await refusal(alice, event, {"room": room, "client_id": event, "target": 1, **more})
+        error = await alice.refusal(event, {"room": room, "client_id": event, "target": 1, **more})
         assert error["code"] == "not_found"
 
 
@@ -346,7 +340,7 @@ async def test_a_reaction_is_an_entry_and_history_counts_it(alice: Client, bob: 
 async def test_a_reaction_is_one_emoji(alice: Client, room: str, emoji: Any) -> None:
     await alice.say(room, "hello")
     data = {"room": room, "client_id": "c1", "target": 1, "emoji": emoji, "on": True}
-    error = await refusal(alice, "react", data)
+    error = await alice.refusal("react", data)
     assert (error["code"], error["field"]) == ("bad_data", "emoji")
 
 
@@ -370,7 +364,7 @@ async def test_who_is_muted_listens_and_writes_nothing(
         ("edit", {"target": 1, "body": "hello"}),
         ("react", {"target": 1, "emoji": "👍", "on": True}),
     ):
-        error = await refusal(bob, event, {"room": room, "client_id": event, **data})
+        error = await bob.refusal(event, {"room": room, "client_id": event, **data})
         assert (error["code"], error["temporary"]) == ("muted", False)
     await alice.say(room, "hello")
     assert (await bob.gets(room, seq=2))["data"]["body"] == "hello"
@@ -383,12 +377,12 @@ async def test_nobody_writes_into_a_closed_room_and_its_members_still_read(
 ) -> None:
     await alice.say(room, "before")
     server.django(change, room, closed_at=datetime.now(UTC))
-    error = await refusal(alice, "message", {"room": room, "client_id": "c1", "body": "hello"})
+    error = await alice.refusal("message", {"room": room, "client_id": "c1", "body": "hello"})
     assert error["code"] == "forbidden"
     assert (await alice.join(room, after=0))["head"] == 1
     assert (await alice.gets(room, seq=1))["data"]["body"] == "before"
     for event in ("join", "history"):
-        assert (await refusal(charlie, event, {"room": room}))["code"] == "not_found"
+        assert (await charlie.refusal(event, {"room": room}))["code"] == "not_found"
 
 
 async def test_a_room_is_the_same_room_for_members_of_a_private_one(

@@ -28,12 +28,6 @@ def public(server: Server, alice: Client, bob: Client) -> str:
     return server.room("public", [alice.person, bob.person])
 
 
-async def refusal(client: Client, event: str, data: Any) -> dict[str, Any]:
-    with pytest.raises(Refused) as refused:
-        await client.call(event, data)
-    return refused.value.error
-
-
 async def listed(client: Client) -> dict[str, dict[str, Any]]:
     """All rooms of the list, page after page."""
     rooms: list[dict[str, Any]] = []
@@ -84,10 +78,10 @@ async def test_no_event_tells_a_private_room_from_one_that_does_not_exist(
     for (event, hidden), (_, missing) in zip(
         every_event(private, bob.name), every_event(absent, bob.name), strict=True
     ):
-        answer = await refusal(charlie, event, hidden)
+        answer = await charlie.refusal(event, hidden)
         assert answer["code"] == "not_found", event
         words = json.dumps(answer).replace(private, absent)
-        assert words == json.dumps(await refusal(charlie, event, missing)), event
+        assert words == json.dumps(await charlie.refusal(event, missing)), event
     assert private not in await listed(charlie)
     assert [
         packet for packet in charlie.packets if private in json.dumps(packet) and "ack" not in packet
@@ -102,8 +96,8 @@ async def test_who_was_banned_from_a_private_room_knows_no_more_of_it_than_an_ou
     for (event, hidden), (_, missing) in zip(
         every_event(private, "nobody"), every_event(absent, "nobody"), strict=True
     ):
-        answer = json.dumps(await refusal(bob, event, hidden))
-        assert answer.replace(private, absent) == json.dumps(await refusal(bob, event, missing)), event
+        answer = json.dumps(await bob.refusal(event, hidden))
+        assert answer.replace(private, absent) == json.dumps(await bob.refusal(event, missing)), event
     assert private not in await listed(bob)
 
 
@@ -115,7 +109,7 @@ async def test_who_was_banned_from_a_public_room_is_told_so(server: Server, bob:
         ("history", {"room": public}),
         ("room:quit", {"room": public}),
     ):
-        error = await refusal(bob, event, data)
+        error = await bob.refusal(event, data)
         assert error["code"] == "banned" and not error["temporary"] and "spam" in error["message"], event
     server.django(drop_ban, public, bob.id)
     assert (await bob.join(public))["room"] == public
@@ -130,7 +124,7 @@ async def test_an_outsider_may_look_into_a_public_room_and_change_nothing(
     for event, data in every_event(public, charlie.name):
         if event in ("join", "history", "search"):
             continue
-        error = await refusal(charlie, event, data)
+        error = await charlie.refusal(event, data)
         expected = "not_found" if event in ("leave", "received", "read", "typing") else "forbidden"
         assert error["code"] == expected, (event, error)
     assert (await listed(charlie))[public]["member"] is False
@@ -179,7 +173,7 @@ async def test_the_list_comes_in_pages(server: Server, alice: Client) -> None:
 
 @pytest.mark.parametrize(("field", "value"), [("after", "a\0"), ("after", 5), ("limit", 0), ("limit", "all")])
 async def test_a_page_of_the_list_that_cannot_be_is_refused(alice: Client, field: str, value: Any) -> None:
-    error = await refusal(alice, "rooms", {field: value})
+    error = await alice.refusal("rooms", {field: value})
     assert (error["code"], error["field"]) == ("bad_data", field)
 
 
@@ -219,7 +213,7 @@ async def test_whoever_makes_a_room_owns_it(alice: Client, charlie: Client, conn
 async def test_a_name_that_is_taken_is_a_conflict(alice: Client, bob: Client) -> None:
     room = new()
     await alice.call("room:create", {"room": room, "topic": "Alice's"})
-    assert (await refusal(bob, "room:create", {"room": room, "topic": "Bob's"}))["code"] == "conflict"
+    assert (await bob.refusal("room:create", {"room": room, "topic": "Bob's"}))["code"] == "conflict"
     assert (await listed(bob))[room]["topic"] == "Alice's"
 
 
@@ -244,7 +238,7 @@ async def test_a_name_that_is_taken_is_a_conflict(alice: Client, bob: Client) ->
 async def test_what_a_room_cannot_have_is_refused_with_the_field(
     alice: Client, field: str, value: Any
 ) -> None:
-    error = await refusal(alice, "room:create", {"room": new(), field: value})
+    error = await alice.refusal("room:create", {"room": new(), field: value})
     assert (error["code"], error["field"], error["temporary"]) == ("bad_data", field, False)
 
 
@@ -269,7 +263,7 @@ async def test_an_owner_renames_a_room_before_the_members_eyes(
 
 
 async def test_a_mere_member_renames_nothing(bob: Client, public: str) -> None:
-    assert (await refusal(bob, "room:update", {"room": public, "name": "Bob's"}))["code"] == "forbidden"
+    assert (await bob.refusal("room:update", {"room": public, "name": "Bob's"}))["code"] == "forbidden"
 
 
 # Inviting
@@ -299,18 +293,18 @@ async def test_only_owners_and_moderators_invite(
     bob: Client, charlie: Client, private: str, public: str
 ) -> None:
     for room in (private, public):
-        error = await refusal(bob, "room:invite", {"room": room, "user": charlie.id})
+        error = await bob.refusal("room:invite", {"room": room, "user": charlie.id})
         assert error["code"] == "forbidden"
 
 
 @pytest.mark.parametrize("user", ["nobody-of-that-name", 0, "system", 2**40, 2**63 - 1, "x" * 500])
 async def test_nobody_is_invited_who_does_not_exist(alice: Client, private: str, user: int | str) -> None:
-    assert (await refusal(alice, "room:invite", {"room": private, "user": user}))["code"] == "not_found"
+    assert (await alice.refusal("room:invite", {"room": private, "user": user}))["code"] == "not_found"
 
 
 @pytest.mark.parametrize("user", [None, 1.5, True, [1], {"id": 1}, "a\0b"])
 async def test_a_person_is_an_id_or_a_name(alice: Client, private: str, user: Any) -> None:
-    error = await refusal(alice, "room:invite", {"room": private, "user": user})
+    error = await alice.refusal("room:invite", {"room": private, "user": user})
     assert (error["code"], error["field"]) == ("bad_data", "user")
 
 
@@ -330,8 +324,8 @@ async def test_quitting_ends_the_membership_on_every_socket(
     assert (await tab.expect("room:removed"))["data"]["room"] == private
     await alice.say(private, "after")
     await alice.gets(private, seq=2)
-    assert (await refusal(tab, "history", {"room": private}))["code"] == "not_found"
-    assert (await refusal(bob, "join", {"room": private}))["code"] == "not_found"
+    assert (await tab.refusal("history", {"room": private}))["code"] == "not_found"
+    assert (await bob.refusal("join", {"room": private}))["code"] == "not_found"
     assert private not in await listed(bob)
     assert [entry["seq"] for entry in tab.log[private] if entry["seq"] > 1] == []
 
@@ -345,7 +339,7 @@ async def test_the_last_owner_who_quits_hands_the_room_on(alice: Client, bob: Cl
 
 
 async def test_who_is_not_in_a_room_cannot_quit_it(charlie: Client, public: str) -> None:
-    assert (await refusal(charlie, "room:quit", {"room": public}))["code"] == "forbidden"
+    assert (await charlie.refusal("room:quit", {"room": public}))["code"] == "forbidden"
 
 
 @pytest.mark.each_server
@@ -361,7 +355,7 @@ async def test_nothing_reaches_a_member_after_the_notice_of_their_removal(
     await alice.say(private, "after")
     removed = (await bob.expect("room:removed"))["data"]
     assert (removed["room"], removed["reason"]) == (private, "spam")
-    assert (await refusal(bob, "join", {"room": private, "after": 0}))["code"] == "not_found"
+    assert (await bob.refusal("join", {"room": private, "after": 0}))["code"] == "not_found"
     assert "after" not in bob.bodies(private)
 
 

@@ -27,16 +27,6 @@ HERE, ELSEWHERE = 1.0, 2.0  #: seconds until a process knows what it did itself,
 SECRET = "correct horse battery"
 
 
-async def ends(client: Client, code: Close, error: str, within: float) -> dict[str, Any]:
-    """The client is told why, then closed, in time."""
-    began = time.monotonic()
-    assert await client.closed() == code
-    assert time.monotonic() - began < within
-    told: dict[str, Any] = client.packets[-1]["error"]
-    assert told["code"] == error
-    return told
-
-
 async def is_refused(connect: Connect, client: Client, error: str, **how: Any) -> None:
     again = await connect(client, **how)
     assert not again.hello
@@ -101,7 +91,7 @@ async def test_a_person_who_may_no_longer_be_here_is_sent_away_and_stays_out(
 ) -> None:
     alice, bystander = await connect("alice", by=by), await connect("bystander", by=by)
     server.django(act, alice.id)
-    told = await ends(alice, code, error, ELSEWHERE)
+    told = await alice.ends(code, error, ELSEWHERE)
     if act is ban:
         assert told["reason"] == "spam"
     if by == "token":
@@ -116,7 +106,7 @@ async def test_the_end_of_a_session_ends_its_sockets_and_no_others(
     browser = await connect("alice", by="cookie")
     program = await connect(browser, by="token")
     server.django(act, browser.id)
-    await ends(browser, Close.SESSION_ENDED, "session_ended", ELSEWHERE)
+    await browser.ends(Close.SESSION_ENDED, "session_ended", ELSEWHERE)
     assert await program.call("rooms") and program.close_code is None
 
 
@@ -217,7 +207,7 @@ def set_password(user: int) -> None:
 async def test_a_logout_ends_that_sessions_sockets(two_browsers: tuple[Browser, Client, Client]) -> None:
     browser, own, other = two_browsers
     await asyncio.to_thread(browser.send, "/accounts/logout/")
-    await ends(own, Close.SESSION_ENDED, "session_ended", HERE)
+    await own.ends(Close.SESSION_ENDED, "session_ended", HERE)
     assert await other.call("rooms") and other.close_code is None
 
 
@@ -229,7 +219,7 @@ async def test_a_new_password_ends_the_other_sessions_and_not_ones_own(
     new = "battery staple correct"
     form = {"old_password": SECRET, "new_password1": new, "new_password2": new}
     await asyncio.to_thread(browser.send, "/accounts/password_change/", **form)
-    await ends(other, Close.SESSION_ENDED, "session_ended", HERE)
+    await other.ends(Close.SESSION_ENDED, "session_ended", HERE)
     assert await own.call("rooms") and own.close_code is None
 
 

@@ -24,13 +24,6 @@ from tests.support import Client, Person, Refused, Server
 from tests.support.server import ROOT
 
 
-async def ends(client: Client, code: Close, error: str) -> dict[str, Any]:
-    assert await client.closed() == code
-    told: dict[str, Any] = client.packets[-1]["error"]
-    assert told["code"] == error
-    return told
-
-
 async def stays(client: Client) -> None:
     assert await client.call("rooms") and client.close_code is None
 
@@ -88,7 +81,7 @@ async def test_an_account_that_is_switched_off_in_the_admin(
     browser = await connect(bob, by="cookie")
     admin(change, bob.id, is_active=False)
     for client in (bob, browser):
-        await ends(client, Close.SESSION_ENDED, "session_ended")
+        await client.ends(Close.SESSION_ENDED, "session_ended")
     await stays(alice)
 
 
@@ -98,20 +91,20 @@ async def test_one_of_the_staff_who_is_made_a_plain_member_in_the_admin(
     dora = server.person("dora", staff=True)
     overseeing, chatting = await connect(dora, namespace="admin"), await connect(dora)
     admin(change, dora.id, is_staff=False)
-    await ends(overseeing, Close.NOT_ALLOWED, "forbidden")
+    await overseeing.ends(Close.NOT_ALLOWED, "forbidden")
     await stays(chatting)
 
 
 async def test_a_password_that_is_set_in_the_admin(admin: Any, connect: Connect, bob: Client) -> None:
     browser = await connect(bob, by="cookie")
     admin(set_password, bob.id)
-    await ends(browser, Close.SESSION_ENDED, "session_ended")
+    await browser.ends(Close.SESSION_ENDED, "session_ended")
     await stays(bob)  # came with a token
 
 
 async def test_a_ban_in_the_admin(admin: Any, alice: Client, bob: Client) -> None:
     admin(lambda browser: act_on(browser, "auth/user", "ban_all", bob.id, reason="spam"))
-    assert (await ends(bob, Close.NOT_ALLOWED, "banned"))["reason"] == "spam"
+    assert (await bob.ends(Close.NOT_ALLOWED, "banned"))["reason"] == "spam"
     await stays(alice)
 
 
@@ -153,9 +146,9 @@ async def test_what_someone_does_in_a_shell(server: Server, connect: Connect, al
     command = [sys.executable, "manage.py", "shell", "-c", lines]
     await asyncio.to_thread(subprocess.run, command, cwd=ROOT, env=server.environment, check=True, timeout=60)
     for client in (off, password, revoked):
-        await ends(client, Close.SESSION_ENDED, "session_ended")
-    await ends(demoted, Close.NOT_ALLOWED, "forbidden")
-    assert (await ends(banned, Close.NOT_ALLOWED, "banned"))["reason"] == "spam"
+        await client.ends(Close.SESSION_ENDED, "session_ended")
+    await demoted.ends(Close.NOT_ALLOWED, "forbidden")
+    assert (await banned.ends(Close.NOT_ALLOWED, "banned"))["reason"] == "spam"
     assert (await removed.expect("room:removed", room=room))["data"]["code"] == "kicked"
     await stays(removed)
     with pytest.raises(Refused, match="no message with 'darn'"):

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
-import uuid
 from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
@@ -23,6 +21,7 @@ from chat.services import moderation
 from tests.support import Client, Refused
 
 from .conftest import OpenAt, Pair
+from .saying import message, refused_in_the_end
 
 #: Seconds until another process has felt it. It takes one without Redis, the next poll, and a few
 #: hundredths of one with it; a busy machine takes longer.
@@ -39,25 +38,16 @@ async def bob(open_at: OpenAt) -> Client:
     return await open_at(1, "bob")
 
 
-async def ends(client: Client, code: Close, error: str) -> dict[str, Any]:
-    began = time.monotonic()
-    assert await client.closed() == code
-    assert time.monotonic() - began < SOON
-    told: dict[str, Any] = client.packets[-1]["error"]
-    assert told["code"] == error
-    return told
-
-
 async def test_a_ban_reaches_every_process(alice: Client, bob: Client, open_at: OpenAt) -> None:
     here = await open_at(0, bob.person, "users")
     await alice.call("user:ban", {"user": bob.id, "reason": "spam"})
     for client in (bob, here):
-        assert (await ends(client, Close.NOT_ALLOWED, "banned"))["reason"] == "spam"
+        assert (await client.ends(Close.NOT_ALLOWED, "banned", SOON))["reason"] == "spam"
 
 
 async def test_a_kick_reaches_every_process(alice: Client, bob: Client, open_at: OpenAt) -> None:
     await alice.call("user:kick", {"user": bob.id, "reason": "calm down"})
-    assert (await ends(bob, Close.NOT_ALLOWED, "kicked"))["reason"] == "calm down"
+    assert (await bob.ends(Close.NOT_ALLOWED, "kicked", SOON))["reason"] == "calm down"
     assert (await open_at(1, bob.person)).hello
 
 
@@ -65,7 +55,7 @@ async def test_a_deletion_reaches_every_process(alice: Client, bob: Client, open
     here = await open_at(0, bob.person)
     await alice.call("user:delete", {"user": bob.id, "erase": True})
     for client in (bob, here):
-        await ends(client, Close.SESSION_ENDED, "session_ended")
+        await client.ends(Close.SESSION_ENDED, "session_ended", SOON)
 
 
 async def test_rooms_feel_it_in_every_process(
@@ -103,20 +93,10 @@ async def room(pair: Pair, owner: Client, bob: Client) -> str:
     return slug
 
 
-async def refused(client: Client, event: str, **data: Any) -> dict[str, Any]:
-    with pytest.raises(Refused) as refusal:
-        await client.call(event, data)
-    return refusal.value.error
-
-
-def message(room: str) -> dict[str, Any]:
-    return {"room": room, "client_id": uuid.uuid4().hex, "body": "hello"}
-
-
 async def test_an_owner_moderates_members_at_every_process(owner: Client, bob: Client, room: str) -> None:
     await owner.call("room:mute", {"room": room, "user": bob.id, "seconds": 600})
     assert (await bob.gets(room, event="notice", act="mute"))["data"]["until"]
-    assert (await refused(bob, "message", **message(room)))["code"] == "muted"
+    assert (await bob.refusal("message", message(room)))["code"] == "muted"
     await owner.call("room:mute", {"room": room, "user": bob.id, "seconds": 0})
     await owner.call("room:role", {"room": room, "user": bob.id, "role": "moderator"})
     assert (await bob.expect("room:role", room=room))["data"]["role"] == "moderator"
@@ -125,7 +105,7 @@ async def test_an_owner_moderates_members_at_every_process(owner: Client, bob: C
         "room": room, "code": "banned", "reason": "spam",
     }  # fmt: skip
     for event, data in (("join", {"room": room}), ("message", message(room))):
-        assert (await refused(bob, event, **data))["code"] == "banned"
+        assert (await bob.refusal(event, data))["code"] == "banned"
 
 
 async def test_the_rules_of_a_room_hold_at_every_process(owner: Client, bob: Client, room: str) -> None:
@@ -137,16 +117,6 @@ async def test_the_rules_of_a_room_hold_at_every_process(owner: Client, bob: Cli
     assert (await refused_in_the_end(bob, room, "hello"))["code"] == "rate_limited"
     await owner.call("room:close", {"room": room})
     assert (await bob.expect("room:updated", room=room))["data"]["closed"]
-
-
-async def refused_in_the_end(client: Client, room: str, body: str) -> dict[str, Any]:
-    """Of filtered words each process hears by itself, and a first message is never too soon."""
-    for _ in range(1000):
-        try:
-            await client.say(room, body)
-        except Refused as refusal:
-            return refusal.error
-    raise AssertionError(f"{body!r} was never refused")
 
 
 async def test_a_report_at_one_process_is_told_at_the_others(
@@ -172,11 +142,11 @@ async def test_sessions_that_are_ended_close_their_sockets_in_every_process(
     browsers = [await Client.open(server.ws, "chat", cookie=cookie, origin=server.origin) for server in pair]
     pair[0].django(partial(moderation.end_sessions, reason="a lost phone"), alice.id, bob.id)
     for browser in browsers:
-        assert (await ends(browser, Close.SESSION_ENDED, "session_ended"))["reason"] == "a lost phone"
+        assert (await browser.ends(Close.SESSION_ENDED, "session_ended", SOON))["reason"] == "a lost phone"
     assert await bob.call("rooms") and bob.close_code is None  # came with a token
     token = pair[0].django(lambda: Token.objects.get(user=bob.id).pk)
     pair[0].django(moderation.revoke_token, alice.id, token)
-    await ends(bob, Close.SESSION_ENDED, "session_ended")
+    await bob.ends(Close.SESSION_ENDED, "session_ended", SOON)
 
 
 async def test_who_loses_the_right_at_one_process_is_sent_away_by_another(
@@ -191,7 +161,7 @@ async def test_who_loses_the_right_at_one_process_is_sent_away_by_another(
 
     pair[0].django(demote)
     for client in (alice, there):
-        await ends(client, Close.NOT_ALLOWED, "forbidden")
+        await client.ends(Close.NOT_ALLOWED, "forbidden", SOON)
 
 
 async def test_what_a_command_did_is_live_and_told_in_every_process(
@@ -201,7 +171,7 @@ async def test_what_a_command_did_is_live_and_told_in_every_process(
     for client in (alice, there):
         await client.call("log:watch")
     pair[0].django(moderation.ban, alice.id, bob.id, reason="spam")
-    await ends(bob, Close.NOT_ALLOWED, "banned")
+    await bob.ends(Close.NOT_ALLOWED, "banned", SOON)
     for client in (alice, there):
         line = (await client.expect("log", text="a user was banned"))["data"]
         assert (line["id"], line["by"], line["reason"]) == (bob.id, alice.name, "spam")
@@ -252,4 +222,4 @@ async def test_sockets_of_all_processes_are_listed_and_counted(
     counts = (await alice.call("stats"))["sockets"]
     assert counts["admin"] >= 1 and counts["chat"] >= 1
     await alice.call("user:kick", {"sid": bob.hello["sid"]})
-    await ends(bob, Close.NOT_ALLOWED, "kicked")
+    await bob.ends(Close.NOT_ALLOWED, "kicked", SOON)

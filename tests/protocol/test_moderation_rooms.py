@@ -5,7 +5,6 @@ Alice owns the room, Dora moderates it, Bob is a member, Charlie an outsider.
 
 from __future__ import annotations
 
-import uuid
 from typing import Any
 
 import pytest
@@ -14,9 +13,10 @@ from django.contrib.admin.models import LogEntry
 from chat.models import Membership, Message, Report, Room
 from chat.services import moderation
 from tests.conftest import Connect
-from tests.support import Client, Refused, Server
+from tests.support import Client, Server
 
 from .acts import make
+from .saying import message, refused_in_the_end
 
 
 @pytest.fixture
@@ -32,16 +32,6 @@ async def room(server: Server, alice: Client, bob: Client, dora: Client) -> str:
     for client in (alice, bob, dora):
         await client.join(slug)
     return slug
-
-
-async def refused(client: Client, event: str, **data: Any) -> dict[str, Any]:
-    with pytest.raises(Refused) as refusal:
-        await client.call(event, data)
-    return refusal.value.error
-
-
-def message(room: str, body: str = "hello") -> dict[str, Any]:
-    return {"room": room, "client_id": uuid.uuid4().hex, "body": body}
 
 
 def acts_of(user: int) -> list[str]:
@@ -62,7 +52,7 @@ async def test_who_is_kicked_hears_why_and_nothing_after_it(
     assert (removed["data"]["code"], removed["data"]["reason"]) == ("kicked", "off topic")
     assert (await alice.gets(room, event="notice"))["data"]["act"] == "kick"
     await alice.say(room, "gone")
-    assert (await refused(bob, "message", **message(room)))["code"] == "forbidden"
+    assert (await bob.refusal("message", message(room)))["code"] == "forbidden"
     assert "gone" not in bob.bodies(room)
     assert (await bob.join(room))["room"] == room  # a public one
     assert server.django(acts_of, dora.id) == ["a user was removed from a room"]
@@ -75,15 +65,15 @@ async def test_who_is_banned_from_a_room_stays_out_until_the_ban_ends(
     answer = await dora.call("room:ban", {"room": room, "user": bob.name, "reason": "spam", "seconds": 3600})
     removed = await bob.expect("room:removed", room=room)
     assert (removed["data"]["code"], removed["data"]["reason"]) == ("banned", "spam")
-    error = await refused(bob, "join", room=room)
+    error = await bob.refusal("join", {"room": room})
     assert (error["code"], error["reason"], error["until"]) == ("banned", "spam", answer["until"])
-    assert (await refused(bob, "message", **message(room)))["code"] == "banned"
+    assert (await bob.refusal("message", message(room)))["code"] == "banned"
     assert bob.close_code is None  # the rest of the site is theirs
     (listed,) = (await alice.call("room:bans", {"room": room}))["bans"]
     assert (listed["user"]["id"], listed["by"]["id"]) == (bob.id, dora.id)
     await alice.call("room:unban", {"room": room, "user": bob.id})
     assert (await bob.join(room))["room"] == room
-    assert (await refused(alice, "room:unban", room=room, user=bob.id))["code"] == "not_found"
+    assert (await alice.refusal("room:unban", {"room": room, "user": bob.id}))["code"] == "not_found"
 
 
 async def test_who_is_muted_reads_and_does_not_write(alice: Client, bob: Client, room: str) -> None:
@@ -94,7 +84,7 @@ async def test_who_is_muted_reads_and_does_not_write(alice: Client, bob: Client,
         ("message", message(room)),
         ("react", {**message(room), "target": 1, "emoji": "👍", "on": True}),
     ):
-        error = await refused(bob, event, **more)
+        error = await bob.refusal(event, more)
         assert (error["code"], error["until"], error["temporary"]) == ("muted", answer["until"], False)
     await bob.gets(room, seq=(await alice.say(room, "quiet at last"))["seq"])
     ended = await alice.call("room:mute", {"room": room, "user": bob.id, "seconds": 0})
@@ -106,7 +96,7 @@ async def test_a_new_role_is_told_to_the_person_and_counts_at_once(
 ) -> None:
     await charlie.join(room)
     elsewhere = await connect(bob)  # listens to no room
-    assert (await refused(bob, "room:kick", room=room, user=charlie.id))["code"] == "forbidden"
+    assert (await bob.refusal("room:kick", {"room": room, "user": charlie.id}))["code"] == "forbidden"
     answer = await alice.call("room:role", {"room": room, "user": bob.id, "role": "moderator"})
     assert (answer["user"]["id"], answer["role"]) == (bob.id, "moderator")
     for client in (bob, elsewhere):
@@ -115,7 +105,7 @@ async def test_a_new_role_is_told_to_the_person_and_counts_at_once(
     await bob.call("room:kick", {"room": room, "user": charlie.id})
     await charlie.expect("room:removed", room=room)
     await alice.call("room:role", {"room": room, "user": bob.id, "role": "member"})
-    assert (await refused(bob, "room:mute", room=room, user=charlie.id))["code"] == "forbidden"
+    assert (await bob.refusal("room:mute", {"room": room, "user": charlie.id}))["code"] == "forbidden"
 
 
 async def test_members_are_listed_with_role_and_presence(
@@ -131,7 +121,7 @@ async def test_members_are_listed_with_role_and_presence(
     assert sorted(each["role"] for each in listed) == ["member", "member", "member", "moderator", "owner"]
     online = {each["id"]: each["online"] for each in listed}
     assert online[erin.id] and not online[away.id]
-    assert (await refused(charlie, "room:members", room=room))["code"] == "forbidden"
+    assert (await charlie.refusal("room:members", {"room": room}))["code"] == "forbidden"
 
 
 def seat(room: str, user: int) -> None:
@@ -151,7 +141,7 @@ async def test_slow_mode_holds_members_and_not_who_moderates(
         "room": room, "slow_mode": 600, "closed": False,
     }  # fmt: skip
     await bob.say(room, "one")
-    error = await refused(bob, "message", **message(room))
+    error = await bob.refusal("message", message(room))
     assert (error["code"], error["slow_mode"], error["temporary"]) == ("rate_limited", 600, True)
     assert 0 < error["retry_after"] <= 600
     for client in (alice, dora, alice, dora):
@@ -169,7 +159,7 @@ async def test_filtered_words_are_masked_or_refused_from_then_on(
     seq = (await said_until(bob, room, "oh darn", "oh ****"))["seq"]
     assert (await alice.gets(room, seq=seq))["data"]["body"] == "oh ****"
     await alice.call("room:rules", {"room": room, "filter_action": "refuse"})
-    error = await refused_until(bob, room, "DARN it")
+    error = await refused_in_the_end(bob, room, "DARN it")
     assert error["code"] == "forbidden" and "DARN" in error["message"]
     assert (await alice.call("room:rules", {"room": room}))["filter_action"] == "refuse"
 
@@ -184,24 +174,15 @@ async def said_until(client: Client, room: str, body: str, stored: str) -> dict[
     raise AssertionError(f"{body!r} was never stored as {stored!r}")
 
 
-async def refused_until(client: Client, room: str, body: str) -> dict[str, Any]:
-    for _ in range(1000):
-        try:
-            await client.say(room, body)
-        except Refused as refusal:
-            return refusal.error
-    raise AssertionError(f"{body!r} was never refused")
-
-
 async def test_a_room_that_its_owner_closes_takes_no_more_until_the_staff_open_it(
     server: Server, connect: Connect, alice: Client, bob: Client, dora: Client, room: str
 ) -> None:
-    assert (await refused(dora, "room:close", room=room))["code"] == "forbidden"
+    assert (await dora.refusal("room:close", {"room": room}))["code"] == "forbidden"
     await alice.call("room:close", {"room": room, "reason": "moved"})
     assert (await bob.expect("room:updated", room=room))["data"]["closed"]
     assert (await bob.gets(room, event="notice", act="close"))["data"]["reason"] == "moved"
-    assert (await refused(bob, "message", **message(room)))["code"] == "forbidden"
-    assert (await refused(alice, "room:close", room=room))["code"] == "conflict"
+    assert (await bob.refusal("message", message(room)))["code"] == "forbidden"
+    assert (await alice.refusal("room:close", {"room": room}))["code"] == "conflict"
     staff = server.person("staff", staff=True)
     server.django(moderation.reopen_room, staff.id, room)
     assert not (await bob.expect("room:updated", room=room))["data"]["closed"]
@@ -220,7 +201,8 @@ async def test_a_moderator_deletes_a_message_and_says_why(
     (shown,) = (await bob.call("history", {"room": room}))["messages"]
     assert shown["data"]["deleted"]["reason"] == "rude" and "body" not in shown["data"]
     own = (await alice.say(room, "mine"))["seq"]
-    assert (await refused(bob, "delete", room=room, client_id="d2", target=own))["code"] == "forbidden"
+    error = await bob.refusal("delete", {"room": room, "client_id": "d2", "target": own})
+    assert error["code"] == "forbidden"
     await alice.call("delete", {"room": room, "client_id": "d3", "target": own})
     assert server.django(acts_of, dora.id) == ["a message was deleted"]
     assert server.django(acts_of, alice.id) == []
@@ -245,7 +227,7 @@ async def test_a_report_is_told_to_who_sees_to_it_and_settled_by_them(
     mine = [each for each in (await dora.call("rooms", {"limit": 100}))["rooms"] if each["room"] == room]
     assert mine[0]["open_reports"] == 1
     assert (await dora.call("report:claim", {"report": report}))["handled_by"]["id"] == dora.id
-    error = await refused(alice, "report:dismiss", report=report)
+    error = await alice.refusal("report:dismiss", {"report": report})
     assert (error["code"], error["state"]) == ("conflict", "claimed")
     await dora.call("delete", {"room": room, "client_id": "d", "target": seq})
     settled = await dora.call("report:resolve", {"report": report, "outcome": "deleted"})
@@ -305,14 +287,14 @@ async def test_a_private_room_answers_outsiders_as_if_it_were_not_there(
     for user in (bob.id, charlie.id, "nobody-at-all"):
         for event, more in OF_A_ROOM:
             data = {**more, **({"user": user} if "user" in more else {})}
-            hidden = await refused(charlie, event, room=private, **data)
-            absent = await refused(charlie, event, room="absent-0000000", **data)
+            hidden = await charlie.refusal(event, {"room": private, **data})
+            absent = await charlie.refusal(event, {"room": "absent-0000000", **data})
             assert hidden["code"] == absent["code"] == "not_found", event
             assert hidden.pop("message").replace(private, "absent-0000000") == absent.pop("message"), event
             assert hidden == absent, event
     report = (await alice.call("report", {"room": private, "seq": 1, "reason": "x"}))["report"]
     for event in ("report:claim", "report:resolve", "report:dismiss"):
-        hidden, absent = [await refused(charlie, event, report=each) for each in (report, 10**9)]
+        hidden, absent = [await charlie.refusal(event, {"report": each}) for each in (report, 10**9)]
         assert hidden.pop("message").replace(str(report), str(10**9)) == absent.pop("message")
         assert hidden == absent
     assert charlie.close_code is None
@@ -327,12 +309,11 @@ async def test_who_moderates_one_room_does_nothing_in_another(
     for event, more in OF_A_ROOM:
         if event == "report":
             continue
-        error = await refused(
-            charlie, event, room=room, **({**more, "user": bob.id} if "user" in more else more)
-        )
+        about = {"user": bob.id} if "user" in more else {}
+        error = await charlie.refusal(event, {"room": room, **more, **about})
         assert error["code"] == "forbidden", (event, error)
     report = (await charlie.call("report", {"room": room, "seq": 1, "reason": "x"}))["report"]
-    assert (await refused(charlie, "report:dismiss", report=report))["code"] == "not_found"
+    assert (await charlie.refusal("report:dismiss", {"report": report}))["code"] == "not_found"
 
     def state() -> tuple[int, Any, str]:
         place = Room.objects.get(slug=room)
@@ -357,11 +338,14 @@ async def test_nobody_acts_on_an_equal_a_better_or_the_staff(
             ("room:mute", {}),
             ("room:mute", {"seconds": 0}),
         ):
-            error = await refused(by, event, room=room, user=whom.id, **more)
+            error = await by.refusal(event, {"room": room, "user": whom.id, **more})
             assert error["code"] == "forbidden", (event, error)
-    assert (await refused(dora, "room:role", room=room, user=dora.id, role="owner"))["code"] == "forbidden"
-    assert (await refused(alice, "room:role", room=room, user=staff.id, role="member"))["code"] == "forbidden"
-    error = await refused(alice, "room:role", room=room, user=alice.id, role="member")
+    for by, data in (
+        (dora, {"user": dora.id, "role": "owner"}),
+        (alice, {"user": staff.id, "role": "member"}),
+    ):
+        assert (await by.refusal("room:role", {"room": room, **data}))["code"] == "forbidden"
+    error = await alice.refusal("room:role", {"room": room, "user": alice.id, "role": "member"})
     assert "last owner" in error["message"]
     roles = server.django(
         lambda: dict(Membership.objects.filter(room__slug=room).values_list("user", "role"))
@@ -377,9 +361,9 @@ async def test_the_staff_moderate_any_room_from_the_chat(
     assert len((await staff.call("room:members", {"room": private}))["members"]) == 2
     await staff.call("room:kick", {"room": private, "user": bob.id})
     await bob.expect("room:removed", room=private)
-    assert (await refused(bob, "join", room=private))["code"] == "not_found"
+    assert (await bob.refusal("join", {"room": private}))["code"] == "not_found"
     await staff.call("room:close", {"room": private})
-    assert (await refused(alice, "message", **message(private)))["code"] == "forbidden"
+    assert (await alice.refusal("message", message(private)))["code"] == "forbidden"
 
 
 async def test_what_does_not_fit_is_refused_by_the_name_of_its_field(
@@ -407,7 +391,7 @@ async def test_what_does_not_fit_is_refused_by_the_name_of_its_field(
         ("report", {"seq": 1}, "reason"),
         ("delete", {"client_id": "c", "target": 1, "reason": "two\nlines"}, "reason"),
     ):
-        error = await refused(alice, event, room=room, **data)
+        error = await alice.refusal(event, {"room": room, **data})
         assert (error["code"], error["field"]) == ("bad_data", field), (event, data, error)
     for report in (2**63 - 1, 0):
-        assert (await refused(alice, "report:claim", report=report))["code"] == "not_found"
+        assert (await alice.refusal("report:claim", {"report": report}))["code"] == "not_found"

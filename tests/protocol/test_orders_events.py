@@ -15,7 +15,7 @@ import pytest
 from tests.conftest import Connect
 from tests.support import Client, Refused, Server
 
-from .queues import ban, close, counts, die, fail, given, hand, make_queue, new, order, orders, refusal, work
+from .queues import ban, close, counts, die, fail, given, hand, make_queue, new, order, orders, work
 
 pytestmark = pytest.mark.namespace("orders")
 
@@ -83,7 +83,7 @@ async def test_the_list_of_queues_comes_in_pages(server: Server, bob: Client) ->
 
 
 async def test_a_name_is_taken_once(alice: Client, bob: Client, queue: str) -> None:
-    error = await refusal(bob, "queue:create", {"queue": queue})
+    error = await bob.refusal("queue:create", {"queue": queue})
     assert error["code"] == "conflict" and error["queue"] == queue
 
 
@@ -107,10 +107,10 @@ async def test_a_queue_is_no_room_and_a_room_is_no_queue(
     alice: Client, connect: Connect, server: Server, queue: str
 ) -> None:
     chat = await connect(alice, namespace="chat")
-    assert (await refusal(chat, "join", {"room": queue}))["code"] == "not_found"
+    assert (await chat.refusal("join", {"room": queue}))["code"] == "not_found"
     room = server.room("room", [alice.person])
     for event, data in every_event(room):
-        assert (await refusal(alice, event, data))["code"] == "not_found", event
+        assert (await alice.refusal(event, data))["code"] == "not_found", event
 
 
 # Orders
@@ -236,14 +236,14 @@ async def test_bad_data_names_the_field_and_says_what_would_be_right(
     alice: Client, queue: str, event: str, data: dict[str, Any], field: str
 ) -> None:
     known = {"queue": queue} if data.get("queue") == "a" and event != "queue:create" else {}
-    error = await refusal(alice, event, {**data, **known})
+    error = await alice.refusal(event, {**data, **known})
     assert (error["code"], error["field"]) == ("bad_data", field), error
     assert f"`{field}`" in error["message"] and "Traceback" not in error["message"]
 
 
 @pytest.mark.parametrize("item", ["x" * (32 * 1024 - 1), list(range(8000))])
 async def test_an_item_over_32_kib_of_json_is_too_large(alice: Client, queue: str, item: Any) -> None:
-    error = await refusal(alice, "order:create", {"queue": queue, "client_id": "c", "item": item})
+    error = await alice.refusal("order:create", {"queue": queue, "client_id": "c", "item": item})
     assert (error["code"], error["field"], error["limit"]) == ("too_large", "item", 32 * 1024)
     assert await counts(alice, queue) == {"queued": 0, "leased": 0, "done": 0, "dead": 0}
 
@@ -259,10 +259,10 @@ async def test_no_event_tells_a_private_queue_from_one_that_does_not_exist(
     await hand(alice, alice, private, "a secret")
     absent = new()
     for (event, hidden), (_, missing) in zip(every_event(private), every_event(absent), strict=True):
-        answer = await refusal(charlie, event, hidden)
+        answer = await charlie.refusal(event, hidden)
         assert answer["code"] == "not_found", event
         words = json.dumps(answer).replace(private, absent)
-        assert words == json.dumps(await refusal(charlie, event, missing)), event
+        assert words == json.dumps(await charlie.refusal(event, missing)), event
 
 
 async def test_who_is_banned_from_a_queue_is_told_so_at_every_event(
@@ -271,7 +271,7 @@ async def test_who_is_banned_from_a_queue_is_told_so_at_every_event(
     await order(alice, queue)
     server.django(ban, queue, charlie.id, "spam")
     for event, data in every_event(queue):
-        error = await refusal(charlie, event, data)
+        error = await charlie.refusal(event, data)
         if event in ("order:rest", "leave"):  # which ask only for what this socket is in
             assert error["code"] == "not_found", event
         elif event in ("order:revive", "order:bury"):
@@ -287,7 +287,7 @@ async def test_a_closed_queue_takes_no_orders_and_what_is_in_it_is_done(
 ) -> None:
     seq = await order(alice, queue)
     server.django(close, queue)
-    error = await refusal(alice, "order:create", {"queue": queue, "client_id": "c", "item": 1})
+    error = await alice.refusal("order:create", {"queue": queue, "client_id": "c", "item": 1})
     assert error["code"] == "forbidden"
     await work(bob, queue)
     assert (await given(bob))["seq"] == seq
@@ -299,14 +299,14 @@ async def test_the_dead_are_for_staff_and_the_queues_moderators(
 ) -> None:
     for judge in (alice, sam):
         seq = await die(bob, mortal)
-        error = await refusal(bob, event, {"queue": mortal, "seq": seq})
+        error = await bob.refusal(event, {"queue": mortal, "seq": seq})
         assert error["code"] == "forbidden"
         judged = await judge.call(event, {"queue": mortal, "seq": seq})
         assert (judged["seq"], judged["state"]) == (
             seq,
             "queued" if event == "order:revive" else "buried",
         )
-        again = await refusal(judge, event, {"queue": mortal, "seq": seq})
+        again = await judge.refusal(event, {"queue": mortal, "seq": seq})
         assert again["code"] == "conflict" and judged["state"] in again["message"]
         if event == "order:revive":
             await work(bob, mortal)
@@ -316,7 +316,7 @@ async def test_the_dead_are_for_staff_and_the_queues_moderators(
 
 async def test_there_is_nothing_to_revive_where_there_is_no_order(alice: Client, mortal: str) -> None:
     for seq in (0, 1, 2**63 - 1):
-        error = await refusal(alice, "order:revive", {"queue": mortal, "seq": seq})
+        error = await alice.refusal("order:revive", {"queue": mortal, "seq": seq})
         assert error["code"] == "not_found"
 
 

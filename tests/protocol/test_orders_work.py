@@ -29,7 +29,6 @@ from .queues import (
     only,
     order,
     orders,
-    refusal,
     rest,
     watch,
     work,
@@ -123,9 +122,9 @@ async def test_a_foreign_or_made_up_token_is_stale(
     mine = await hand(alice, bob, queue)
     more = {"reason": "x"} if event == "order:fail" else {}
     for thief, token in ((charlie, mine["token"]), (bob, "0" * 32), (bob, ""), (charlie, "é\u2028")):
-        error = await refusal(thief, event, {**lease(mine, **more), "token": token})
+        error = await thief.refusal(event, {**lease(mine, **more), "token": token})
         assert STALE.items() <= error.items()
-    error = await refusal(bob, event, {**lease(mine, **more), "seq": mine["seq"] + 1})
+    error = await bob.refusal(event, {**lease(mine, **more), "seq": mine["seq"] + 1})
     assert error["code"] == "not_found"
     assert (await only(alice, queue))["state"] == "leased"
     assert await done(bob, mine) is False
@@ -142,7 +141,7 @@ async def test_many_are_done_in_one_go(alice: Client, bob: Client, queue: str) -
 
 async def test_a_result_over_32_kib_is_too_large(bob: Client, queue: str) -> None:
     mine = await hand(bob, bob, queue)
-    error = await refusal(bob, "order:done", lease(mine, result="x" * 32 * 1024))
+    error = await bob.refusal("order:done", lease(mine, result="x" * 32 * 1024))
     assert (error["code"], error["field"]) == ("too_large", "result")
     assert await done(bob, mine) is False
 
@@ -234,7 +233,7 @@ async def test_a_failed_order_comes_again_until_its_attempts_are_used_up(
     died = (await alice.expect("order:dead"))["data"]
     assert (died["state"], died["attempts"], died["reason"]) == ("dead", 3, "no luck, 3")
     assert await counts(alice, queue) == {"queued": 0, "leased": 0, "done": 0, "dead": 1}
-    error = await refusal(bob, "order:done", lease(mine))
+    error = await bob.refusal("order:done", lease(mine))
     assert error["code"] == "stale_lease"
 
 
@@ -243,7 +242,7 @@ async def test_a_fail_is_answered_again_and_counted_once(alice: Client, bob: Cli
     await rest(bob, queue)
     first = await fail(bob, mine)
     assert await fail(bob, mine) == first == {"state": "queued", "attempts": 1}
-    assert (await refusal(bob, "order:done", lease(mine)))["code"] == "stale_lease"
+    assert (await bob.refusal("order:done", lease(mine)))["code"] == "stale_lease"
     assert (await only(alice, queue))["reason"] == "no luck"
 
 
@@ -274,7 +273,7 @@ async def test_a_revived_order_begins_anew_at_its_old_place(
     await done(bob, second)
     again = await given(bob)
     assert (again["seq"], again["attempts"]) == (dead["seq"], 1) and again["token"] != dead["token"]
-    assert (await refusal(bob, "order:done", lease(dead)))["code"] == "stale_lease"
+    assert (await bob.refusal("order:done", lease(dead)))["code"] == "stale_lease"
     assert await done(bob, again) is False
 
 
@@ -298,7 +297,7 @@ async def test_what_is_not_done_in_time_goes_to_another(
     found = await given(charlie)
     assert (found["seq"], found["attempts"]) == (lost["seq"], 2) and found["token"] != lost["token"]
     assert (await alice.expect("order:failed"))["data"]["reason"] == "the lease lapsed"
-    assert (await refusal(bob, "order:done", lease(lost)))["code"] == "stale_lease"
+    assert (await bob.refusal("order:done", lease(lost)))["code"] == "stale_lease"
     assert await done(charlie, found) is False
 
 
@@ -457,7 +456,7 @@ async def test_who_no_longer_watches_hears_nothing(alice: Client, bob: Client, q
     await alice.expect("order:created")
     await bob.call("queues", {})
     assert not [packet for packet in bob.packets if packet.get("event", "").startswith("order:")]
-    assert (await refusal(bob, "leave", {"queue": queue}))["code"] == "not_found"
+    assert (await bob.refusal("leave", {"queue": queue}))["code"] == "not_found"
 
 
 # Lost rights
@@ -474,8 +473,8 @@ async def test_a_worker_who_is_banned_gets_nothing_more_and_what_they_had_goes_t
     assert (await bob.expect_error("banned"))["queue"] == queue
     assert (await given(charlie))["seq"] == mine["seq"]
     await order(alice, queue, "second")
-    assert (await refusal(bob, "order:done", lease(mine)))["code"] == "banned"
-    assert (await refusal(bob, "order:work", {"queue": queue}))["code"] == "banned"
+    assert (await bob.refusal("order:done", lease(mine)))["code"] == "banned"
+    assert (await bob.refusal("order:work", {"queue": queue}))["code"] == "banned"
     assert got(bob) == [mine["seq"]]
     assert "second" not in str(bob.packets)
 
@@ -517,12 +516,12 @@ async def test_work_goes_on_after_an_outage_of_the_database(make_server: MakeSer
     alice = await Client.open(server.ws, "orders", token=person.token)
     await order(alice, queue, "before")
     with outage(server):
-        error = await refusal(alice, "order:work", {"queue": queue})
+        error = await alice.refusal("order:work", {"queue": queue})
         assert error["code"] == "unavailable" and error["temporary"]
     await work(alice, queue)
     mine = await given(alice)
     with outage(server):
-        assert (await refusal(alice, "order:done", lease(mine)))["temporary"]
+        assert (await alice.refusal("order:done", lease(mine)))["temporary"]
     await fail(alice, mine, delay=0.3)
     with outage(server):
         while "work can't be given out now" not in server.log():  # noqa: ASYNC110 (nobody tells)

@@ -31,6 +31,8 @@ from tests.stage.calls import namespace, socket
 from tests.support import Client, Refused, Server
 from tests.support.server import fresh
 
+from .saying import message
+
 pytestmark = pytest.mark.each_server
 
 
@@ -399,10 +401,6 @@ async def given(queue: str, *workers: Client) -> tuple[Client, dict[str, Any]]:
     for each in others:
         each.cancel()
     return waiting[first], first.result()["data"]
-
-
-def message(room: str, body: str) -> dict[str, str]:
-    return {"room": room, "client_id": uuid.uuid4().hex, "body": body}
 
 
 class TestAnEventBasedMessagingServer:

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import socket
+import time
 import uuid
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
@@ -126,6 +127,14 @@ class Client:
         async with asyncio.timeout(self.timeout):
             return await (await self.submit(event, data))
 
+    async def refusal(self, event: str, data: Any = None) -> Packet:
+        """The error with which the event is refused."""
+        try:
+            answer = await self.call(event, data)
+        except Refused as refused:
+            return refused.error
+        raise AssertionError(f"{event} was not refused but answered with {answer}")
+
     async def ack(self, number: int, data: Any = None) -> None:
         """Answers an event for which the server wants an ack."""
         await self.send_raw(json.dumps({"ack": number, "data": data}))
@@ -201,6 +210,15 @@ class Client:
         async with asyncio.timeout(self.timeout):
             await asyncio.shield(self._reader)
         return self.close_code
+
+    async def ends(self, code: int, error: str, within: float = TIMEOUT) -> Packet:
+        """The server says why, and closes, in time. What it says."""
+        began = time.monotonic()
+        assert await self.closed() == code
+        assert time.monotonic() - began < within
+        told: Packet = self.packets[-1]["error"]
+        assert told["code"] == error
+        return told
 
     async def close(self) -> None:
         await self.connection.close()
