@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .console_words import CONSOLE
 from .shell import SignedIn, render_shell, signed_in
+from .words import BANS, MUTES
 
 #: Each part: its address, its name, and its heroicon.
 PARTS = (
@@ -44,5 +45,6 @@ def console(request: SignedIn, part: str = "overview") -> HttpResponse:
         "part": part,
         "admin": reverse("admin:index"),
     }
-    context = {"part": part, "parts": PARTS, "namespaces": NAMESPACES, "states": STATES, "words": CONSOLE}
-    return render_shell(request, "console/console.html", "chat/js/console/main.js", page, **context)
+    context = {"part": part, "parts": PARTS, "namespaces": NAMESPACES, "states": STATES}
+    words = {"words": CONSOLE, "mutes": MUTES, "bans": BANS}
+    return render_shell(request, "console/console.html", "chat/js/console/main.js", page, **context, **words)

@@ -5,7 +5,7 @@
  */
 
 /** Survives reloads, closed tabs and crashes of the browser. */
-export class DiskStore {
+class DiskStore {
   durable = true;
   #db;
 

@@ -16,7 +16,7 @@ export const PLOTS = {
   lag: { lines: [({ lag }) => lag], unit: "plain", least: 5 },
 };
 
-export const sum = (counts) => Object.values(counts).reduce((total, count) => total + count, 0);
+const sum = (counts) => Object.values(counts).reduce((total, count) => total + count, 0);
 
 export class Figures {
   samples = []; // {at, …}, the oldest first

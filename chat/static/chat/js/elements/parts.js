@@ -88,7 +88,7 @@ export function openBeside(popover, opener) {
   placeBeside(popover, opener);
 }
 
-export function placeBeside(popover, opener) {
+function placeBeside(popover, opener) {
   const from = opener.getBoundingClientRect();
   const { width, height } = popover.getBoundingClientRect();
   const left = Math.max(8, Math.min(from.right - width, innerWidth - width - 8));
