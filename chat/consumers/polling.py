@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 #: Packets in an answer: python-engineio's clients take no more.
 MOST = 16
+BETWEEN = 100  #: packets of a request that are taken in before others have their turn
 #: Codes of the errors that a handshake or a request may get, and their messages.
 ERRORS = {
     0: "Transport unknown",
@@ -57,9 +58,16 @@ class Polls:
             return
         self._frames.append(frame)
         self.size += len(frame)
-        if self.size > LIMIT and self.on_slow is not None:
-            self.on_slow(Close.TOO_SLOW, EventError("too_slow", "too much is waiting for this connection"))
+        if self.size > LIMIT:
+            self._too_slow()
         self.release()
+
+    def _too_slow(self) -> None:
+        self._frames.clear()  # but for the reason, which may still be fetched
+        self.size = 0
+        if self.on_slow is not None:
+            self.on_slow(Close.TOO_SLOW, EventError("too_slow", "too much is waiting for this connection"))
+        self._ended = True  # what comes next would follow a gap
 
     def end(self) -> None:
         """Nothing more is taken; what waits may still be fetched."""
@@ -221,7 +229,9 @@ class PollingApp:
             body = await _read_body(receive, self._engine.options.max_payload)
             # A browser names the Origin here, which it leaves out of a GET to its own site.
             session.handshake = handshake
-            for packet in split(body.decode()):
+            for count, packet in enumerate(split(body.decode())):
+                if count % BETWEEN == 0:
+                    await asyncio.sleep(0)
                 await session.take(packet, None)
         except (BadFrame, UnicodeDecodeError):
             session.end()

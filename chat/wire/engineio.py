@@ -16,6 +16,7 @@ import msgspec
 OPEN, CLOSE, PING, PONG, MESSAGE, UPGRADE, NOOP = "0123456"
 SEPARATOR = "\x1e"  #: between the packets of a payload
 PROBE = "probe"
+PACKETS = 10_000  #: in a payload; a million pings in one would hold up everybody
 
 #: One packet as a transport carries it: text, or the bytes of a binary message.
 Frame = str | bytes
@@ -68,7 +69,10 @@ def join(frames: Iterable[Frame]) -> str:
 
 
 def split(payload: str) -> list[Packet]:
-    """The packets of a body. Raises BadFrame, for all of them, if one of them is none."""
+    """The packets of a body. Raises BadFrame, for all of them, if one of them is none or if they
+    are too many."""
+    if payload.count(SEPARATOR) >= PACKETS:
+        raise BadFrame(f"a body has at most {PACKETS} packets")
     return [_decode_part(part) for part in payload.split(SEPARATOR)]
 
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chat.wire import engineio
-from chat.wire.engineio import BadFrame, Options, Packet, decode, join, split
+from chat.wire.engineio import PACKETS, SEPARATOR, BadFrame, Options, Packet, decode, join, split
 
 #: Anything that can be in a text packet of a payload.
 texts = st.text(alphabet=st.characters(exclude_characters="\x1e", exclude_categories=["Cs"]))
@@ -77,6 +77,11 @@ class TestPolling:
 
     def test_no_bytes_are_binary_too(self) -> None:
         assert split("b") == [Packet("4", b"")]
+
+    def test_has_a_bound(self) -> None:
+        assert len(split(SEPARATOR.join(PACKETS * ["3"]))) == PACKETS
+        with pytest.raises(BadFrame, match="at most 10000 packets"):
+            split(SEPARATOR.join((PACKETS + 1) * ["3"]))
 
     @pytest.mark.parametrize(
         "payload",

@@ -1,0 +1,81 @@
+"""Sessions that poll, from the inside: a client that fetches nothing, or sends far too much."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from functools import partial
+from typing import Any
+
+import pytest
+
+from chat.consumers.engine import Engine, Session
+from chat.consumers.polling import Polls
+from chat.consumers.socketio import Channel, Connection
+from chat.errors import Close
+from chat.hub.outbox import LIMIT
+from chat.namespace import Namespace, Socket
+from chat.origin import Handshake
+from chat.wire.engineio import PACKETS, SEPARATOR
+from chat.wire.socketio import wire
+
+FRAME = "4" + 100_000 * "x"
+SCOPE: dict[str, Any] = {"type": "http", "headers": []}
+
+
+@pytest.fixture
+async def engine() -> Engine:
+    return Engine(partial(Connection, {}))
+
+
+@pytest.fixture
+async def polls() -> Polls:
+    return Polls()
+
+
+@pytest.fixture
+async def session(engine: Engine, polls: Polls) -> Session:
+    return engine.open(Handshake(SCOPE), polls)
+
+
+async def overflow(session: Session) -> None:
+    for _ in range(LIMIT // len(FRAME) + 2):
+        session.send(FRAME)
+    await asyncio.sleep(0)  # what a session leaves behind goes a turn later
+
+
+class TestTooSlow:
+    async def test_who_is_in_no_namespace_is_told_to_close(
+        self, engine: Engine, session: Session, polls: Polls
+    ) -> None:
+        await overflow(session)
+        assert (session.ended, engine.sessions) == (True, {})
+        assert polls.take(LIMIT) == ["1"]
+
+    async def test_who_is_in_one_is_told_why_and_nothing_behind_the_gap(
+        self, engine: Engine, session: Session, polls: Polls
+    ) -> None:
+        connection: Any = session._connection
+        channel: Any = Channel(connection, wire("/x"))
+        socket = connection._sockets["/x"] = Socket(Namespace(), channel)
+        channel.greet("40/x,{}")
+        await overflow(session)
+        assert (session.ended, socket.closed) == (True, Close.TOO_SLOW)
+        (said,) = polls.take(LIMIT)
+        event, error = json.loads(said.removeprefix("42/x,"))
+        assert (event, error["code"]) == ("error", "too_slow")
+        assert connection._sockets == {}
+
+
+async def test_a_post_of_many_packets_lets_others_have_their_turn(engine: Engine, session: Session) -> None:
+    async def body() -> dict[str, Any]:
+        return {"type": "http.request", "body": SEPARATOR.join(PACKETS * ["3"]).encode()}
+
+    posted = asyncio.ensure_future(engine.http._post(session, SCOPE, Handshake(SCOPE), body))
+    turns = 0
+    while not posted.done():
+        turns += 1
+        await asyncio.sleep(0)
+    assert posted.result() == "ok"
+    assert turns >= PACKETS // 100
+    session.end()
