@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 from django.db import InterfaceError, OperationalError, connection
 
@@ -21,6 +22,9 @@ from .journal import journal
 logger = logging.getLogger("chat.delivery")
 
 READERS = 4
+#: Transactions that wait for the journal's thread at a time, so that a message waits for no more of
+#: them, however many others there are: an act of moderation takes as long as a batch of 500.
+WRITES = 2
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -28,6 +32,7 @@ V = TypeVar("V")
 _readers = ThreadPoolExecutor(READERS, thread_name_prefix="chat-reader")
 _poller = ThreadPoolExecutor(1, thread_name_prefix="chat-poll")
 _searcher = ThreadPoolExecutor(1, thread_name_prefix="chat-search")
+_turns: WeakKeyDictionary[asyncio.AbstractEventLoop, asyncio.Semaphore] = WeakKeyDictionary()
 
 
 async def read(function: Callable[..., V], *args: Any) -> V:
@@ -48,9 +53,11 @@ async def search(function: Callable[..., V], *args: Any) -> V:
 
 async def write(function: Callable[..., V], *args: Any) -> V:
     """Run a function with a short write transaction of its own in the journal's thread, where
-    it does not compete with the journal for SQLite's only writer."""
-    with _outage_as_unavailable():
-        return await journal.run(function, *args)
+    it does not compete with the journal for SQLite's only writer. First come, first served."""
+    turns = _turns.setdefault(asyncio.get_running_loop(), asyncio.Semaphore(WRITES))
+    async with turns:
+        with _outage_as_unavailable():
+            return await journal.run(function, *args)
 
 
 def _fresh(function: Callable[..., V], *args: Any) -> V:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from django.db import InterfaceError, OperationalError
 
 from chat.delivery import pools
+from chat.delivery.journal import journal
 from chat.errors import EventError
 
 
@@ -27,3 +30,14 @@ async def test_any_other_failure_stays_what_it_is() -> None:
     for run in (pools.read, pools.poll, pools.write):
         with pytest.raises(ZeroDivisionError):
             await run(fail, ZeroDivisionError())
+
+
+@pytest.mark.django_db
+async def test_what_goes_to_the_journal_itself_waits_for_few_of_many_transactions() -> None:
+    done: list[int | str] = []
+    many = [asyncio.create_task(pools.write(done.append, number)) for number in range(20)]
+    await asyncio.sleep(0)
+    await journal.run(done.append, "message")
+    assert done.index("message") <= pools.WRITES
+    await asyncio.gather(*many)
+    assert [each for each in done if each != "message"] == list(range(20))
