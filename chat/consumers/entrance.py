@@ -38,7 +38,8 @@ read_rights = Together(people.read_rights)
 async def check_ready(hub: Hub) -> None:
     """Raises `unavailable`."""
     try:
-        await hub.start()
+        if not hub.stopping:
+            await hub.start()
     except Exception:
         logger.exception("the hub can't start yet")
         raise EventError("unavailable", "The server isn't ready yet.") from None

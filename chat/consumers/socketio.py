@@ -33,7 +33,7 @@ from chat.wire.socketio import (
 )
 
 from .engine import Session
-from .entrance import Receive, admit, check_ready, free_slot, identify, let_go
+from .entrance import CLOSE_CODES, Receive, admit, check_ready, free_slot, identify, let_go
 
 #: Where a client that names no namespace comes in.
 ALIASES = {"/": "chat"}
@@ -218,8 +218,14 @@ class Connection:
             self._refuse(name, socket, internal_error(f"a connection to {name}", failure))
 
     def _refuse(self, name: str, socket: Socket, refusal: EventError) -> None:
-        if self._sockets.get(name) is socket:
-            self._remove(name, socket)
+        if self._sockets.get(name) is not socket:
+            return
+        self._remove(name, socket)
+        code = CLOSE_CODES.get(refusal.code, Close.NOT_ALLOWED)
+        if code < Close.PROTOCOL_ERROR:
+            # From a CONNECT_ERROR stock clients don't come back; from the end of a connection they do.
+            self.session.end(code, last_words=True)
+        else:
             self.session.send(wire(name).connect_error(refusal.message, refusal.as_dict()))
 
     async def _let_in(self, socket: Socket, channel: Channel, name: str, receive: Receive | None) -> None:

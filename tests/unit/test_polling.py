@@ -13,10 +13,11 @@ from chat.consumers.engine import Engine, Session
 from chat.consumers.polling import Polls
 from chat.consumers.socketio import Channel, Connection
 from chat.errors import Close
+from chat.hub.hub import get_hub
 from chat.hub.outbox import LIMIT
 from chat.namespace import Namespace, Socket
 from chat.origin import Handshake
-from chat.wire.engineio import PACKETS, SEPARATOR
+from chat.wire.engineio import MESSAGE, PACKETS, SEPARATOR, Packet
 from chat.wire.socketio import wire
 
 FRAME = "4" + 100_000 * "x"
@@ -62,9 +63,22 @@ class TestTooSlow:
         await overflow(session)
         assert (session.ended, socket.closed) == (True, Close.TOO_SLOW)
         (said,) = polls.take(LIMIT)
+        assert isinstance(said, str)
         event, error = json.loads(said.removeprefix("42/x,"))
         assert (event, error["code"]) == ("error", "too_slow")
         assert connection._sockets == {}
+
+
+async def test_who_is_refused_for_now_is_not_refused_for_good(
+    polls: Polls, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    engine = Engine(partial(Connection, {"x": Namespace()}))
+    session = engine.open(Handshake(SCOPE), polls)
+    monkeypatch.setattr(get_hub(), "stopping", True)
+    await session.take(Packet(MESSAGE, "0/x,"), None)
+    assert session.ended
+    assert polls.take(LIMIT) == [], "no CONNECT_ERROR, after which stock clients stay away"
+    assert not caplog.records
 
 
 async def test_a_post_of_many_packets_lets_others_have_their_turn(engine: Engine, session: Session) -> None:
