@@ -37,7 +37,7 @@ def processes() -> Finding:
 
 
 def superusers() -> Finding:
-    if not User.objects.filter(is_active=True, is_superuser=True).exists():
+    if not User.objects.filter(is_active=True, is_staff=True, is_superuser=True).exists():
         return warning(
             "superusers", "there is none: nobody can manage the staff", "`manage.py adduser NAME --superuser`"
         )
