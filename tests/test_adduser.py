@@ -5,21 +5,19 @@ from __future__ import annotations
 import io
 import json
 import sys
-from io import StringIO
+from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
+
+from tests.support.commands import call
 
 pytestmark = pytest.mark.django_db
 
-
-def adduser(*arguments: str) -> str:
-    out = StringIO()
-    call_command("adduser", *arguments, stdout=out, stderr=StringIO())
-    return out.getvalue()
+adduser = partial(call, "adduser")
 
 
 @pytest.fixture

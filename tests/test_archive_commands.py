@@ -9,13 +9,11 @@ import stat
 import subprocess
 import sys
 import time
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -25,20 +23,12 @@ from chat.models import Ban, Login, Membership, Message, Report, Room, Token
 from chat.services import archive, personal
 from tests.conftest import MakeServer
 from tests.support import Client, Server
+from tests.support.commands import call, refusal
 from tests.support.server import ROOT, fresh
 
 
-def call(*command: str) -> str:
-    out = StringIO()
-    call_command(*command, stdout=out, stderr=StringIO())
-    return out.getvalue()
-
-
 def refused(*command: str) -> str:
-    with pytest.raises(CommandError) as refusal:
-        call(*command)
-    assert "\n" not in str(refusal.value)
-    return str(refusal.value)
+    return str(refusal(*command))
 
 
 def lines(file: Path) -> list[dict[str, Any]]:

@@ -13,25 +13,19 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from chat.management.commands import demo, run
 from chat.models import Lease, Membership, Message, Room, Token
 from chat.services import tokens
+from tests.support.commands import call
 
 ROOT = Path(__file__).parent.parent
-
-
-def call(*command: str) -> str:
-    out = StringIO()
-    call_command(*command, stdout=out, stderr=StringIO())
-    return out.getvalue()
 
 
 # token

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Sequence
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -18,9 +19,12 @@ from chat.delivery.leases import Fail, Want
 from chat.models import DeadLetter, Lease, Message, Room
 from chat.services import queues
 from tests.conftest import MakeServer
+from tests.support.commands import call
 from tests.test_order_command import on_a_terminal
 
 pytestmark = pytest.mark.django_db
+
+deadletters = partial(call, "deadletters")
 
 Reason = DeadLetter.Reason
 
@@ -43,12 +47,6 @@ def make_missed(slug: str = "general") -> Room:
         person, _ = User.objects.get_or_create(username=name)
         DeadLetter.objects.create(room=room, user=person, first=first, last=last, attempts=5, reason=reason)
     return room
-
-
-def deadletters(*arguments: str) -> str:
-    out = StringIO()
-    call_command("deadletters", *arguments, stdout=out, stderr=StringIO())
-    return out.getvalue()
 
 
 def states() -> dict[int, str]:

@@ -6,34 +6,20 @@ import asyncio
 import json
 import re
 from datetime import UTC, datetime, timedelta
-from io import StringIO
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
-from django.core.management import CommandError, call_command
 
 from chat.delivery.entries import SYSTEM
 from chat.models import Ban, Membership, Message, Room
 from chat.services import queues, rooms
 from tests.conftest import Connect
 from tests.support import Server
+from tests.support.commands import call, refusal
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\dZ"
-
-
-def call(*command: str) -> str:
-    out = StringIO()
-    call_command(*command, stdout=out, stderr=StringIO())
-    return out.getvalue()
-
-
-def refusal(*command: str) -> CommandError:
-    with pytest.raises(CommandError) as refused:
-        call(*command)
-    assert "\n" not in str(refused.value)
-    return refused.value
 
 
 @pytest.fixture

@@ -8,12 +8,11 @@ import subprocess
 import sys
 import uuid
 from datetime import timedelta
-from io import StringIO
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.db.models.functions import Now
 
 from chat.delivery import door
@@ -21,6 +20,7 @@ from chat.delivery.entries import SYSTEM, Draft
 from chat.models import DeadLetter, Membership, Message, Presence, Process, Report, Room
 from chat.services import queues, rooms
 from tests.conftest import MakeServer
+from tests.support.commands import call
 from tests.support.server import ROOT, with_parent
 
 pytestmark = pytest.mark.django_db
@@ -29,12 +29,6 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def alice() -> User:
     return User.objects.create(username="alice")
-
-
-def call(*command: str) -> str:
-    out = StringIO()
-    call_command(*command, stdout=out, stderr=StringIO())
-    return out.getvalue()
 
 
 def make_room(alice: User, slug: str, messages: int, **policy: Any) -> Room:

@@ -10,13 +10,13 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
-from io import StringIO
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from chat.delivery.entries import SYSTEM
 from chat.errors import EventError
@@ -25,20 +25,17 @@ from chat.models import Ban, Lease, Message
 from chat.services import queues
 from tests.conftest import MakeServer
 from tests.support import Server
+from tests.support.commands import call
 from tests.support.server import ROOT
 
 pytestmark = pytest.mark.django_db
+
+order = partial(call, "order")
 
 
 @pytest.fixture
 def kitchen() -> str:
     return queues.create("orders", SYSTEM, "kitchen").slug
-
-
-def order(*arguments: str) -> str:
-    out = StringIO()
-    call_command("order", *arguments, stdout=out, stderr=StringIO())
-    return out.getvalue()
 
 
 def items() -> list[Any]:

@@ -7,12 +7,12 @@ import io
 import json
 import sys
 from datetime import timedelta
-from io import StringIO
+from functools import partial
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 from django.utils import timezone
 
 from chat.delivery.entries import SYSTEM
@@ -20,8 +20,11 @@ from chat.models import Membership, Mention, Message, Room
 from chat.services import queues, rooms
 from tests.conftest import Connect
 from tests.support import Server
+from tests.support.commands import call
 
 pytestmark = pytest.mark.django_db
+
+say = partial(call, "say")
 
 
 @pytest.fixture
@@ -31,12 +34,6 @@ def general() -> Room:
     room = rooms.create("chat", alice.pk, "general")
     rooms.seat_person(room, bob.pk)
     return room
-
-
-def say(*arguments: str) -> str:
-    out = StringIO()
-    call_command("say", *arguments, stdout=out, stderr=StringIO())
-    return out.getvalue()
 
 
 def said() -> list[tuple[int, str]]:

@@ -10,12 +10,11 @@ import sys
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import StringIO
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
-from django.core.management import CommandError, call_command
+from django.core.management import CommandError
 
 from chat.delivery import door, epochs, log
 from chat.delivery.entries import SYSTEM, Draft
@@ -24,6 +23,7 @@ from chat.models import Message, Room
 from chat.services import queues, rooms
 from tests.conftest import MakeServer
 from tests.support import Server
+from tests.support.commands import call
 from tests.support.server import ROOT, close_connections, with_parent
 from tests.test_work import unreachable
 
@@ -43,9 +43,7 @@ def write(kind: str = "message", body: str = "", *, sender: str = "alice", **ent
 
 
 def tail(*arguments: str) -> list[str]:
-    out = StringIO()
-    call_command("tail", *arguments, "--no-follow", stdout=out, stderr=StringIO())
-    return out.getvalue().splitlines()
+    return call("tail", *arguments, "--no-follow").splitlines()
 
 
 def shown(*arguments: str) -> list[str]:
