@@ -36,6 +36,15 @@ def messages_of(places: Iterable[tuple[int, int]]) -> dict[tuple[int, int], Mess
     return {(message.room_id, message.seq): message for message in found}
 
 
+def with_messages(rows: Iterable[Any]) -> list[Any]:
+    """Each row with the message that it is about as `said`: None where that was trimmed."""
+    some = list(rows)
+    found = messages_of((row.room_id, row.seq) for row in some)
+    for row in some:
+        row.said = found.get((row.room_id, row.seq))
+    return some
+
+
 def links(*lists: tuple[str, str, dict[str, Any]]) -> str:
     """Ways to other lists: what each is called, whose it is and what it is filtered by."""
     return format_html_join(

@@ -10,7 +10,7 @@ from django.urls import NoReverseMatch, reverse
 from chat.models import Report
 from chat.services import figures, overview
 
-from .columns import excerpt, messages_of
+from .columns import excerpt, with_messages
 
 HEIGHT = 40  #: of the plot, in its own units; a minute is 10 wide
 ROWS = 6
@@ -91,15 +91,12 @@ def bars(minutes: list[int]) -> list[dict[str, float]]:
 def open_reports() -> list[dict[str, Any]]:
     """The oldest first: they have waited longest."""
     found = Report.objects.filter(state=Report.State.OPEN).select_related("room", "reporter").order_by("pk")
-    some = list(found[:ROWS])
-    said = messages_of((report.room_id, report.seq) for report in some)
     return [
         {
             "report": report,
             "link": reverse("admin:chat_report_change", args=[report.pk]),
-            "sender": message.sender if message else "–",
-            "text": excerpt(message) if message else "(trimmed)",
+            "sender": report.said.sender if report.said else "–",
+            "text": excerpt(report.said) if report.said else "(trimmed)",
         }
-        for report in some
-        for message in [said.get((report.room_id, report.seq))]
+        for report in with_messages(found[:ROWS])
     ]

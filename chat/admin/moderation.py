@@ -30,7 +30,7 @@ from .base import (
     reason_of,
     term_field,
 )
-from .columns import excerpt, messages_of
+from .columns import excerpt, with_messages
 
 # Bans
 
@@ -249,10 +249,7 @@ class ReportAdmin(Endless):
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         page = super().get_changelist_instance(request)
-        page.result_list = list(page.result_list)
-        said = messages_of((report.room_id, report.seq) for report in page.result_list)
-        for report in page.result_list:
-            report.said = said.get((report.room_id, report.seq))
+        page.result_list = with_messages(page.result_list)
         return page
 
     @admin.action(description="Resolve", permissions=["judge"])
@@ -271,7 +268,7 @@ class ReportAdmin(Endless):
     @display(description="message")
     def message(self, report: Any) -> str:
         if not hasattr(report, "said"):
-            report.said = messages_of([(report.room_id, report.seq)]).get((report.room_id, report.seq))
+            with_messages([report])
         if report.said is None:
             return "(trimmed)"
         return format_html("<strong>{}</strong>: {}", report.said.sender, excerpt(report.said))

@@ -19,7 +19,7 @@ from chat.models import DeadLetter, Lease
 from chat.services import deadletters
 
 from .base import Dialog, Endless, StaffAdmin, dialog
-from .columns import excerpt, messages_of
+from .columns import excerpt, with_messages
 
 REVIVED = "order:revived"
 
@@ -79,10 +79,7 @@ class OrderAdmin(Endless):
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         page = super().get_changelist_instance(request)
-        page.result_list = list(page.result_list)
-        items = messages_of((order.room_id, order.seq) for order in page.result_list)
-        for order in page.result_list:
-            order.said = items.get((order.room_id, order.seq))
+        page.result_list = with_messages(page.result_list)
         return page
 
     @display(description="item")
@@ -91,10 +88,10 @@ class OrderAdmin(Endless):
 
     @display(description="item")
     def whole_item(self, order: Lease) -> str:
-        found = messages_of([(order.room_id, order.seq)]).get((order.room_id, order.seq))
-        return (
-            format_html('<pre class="message-source">{}</pre>', pretty(found.body)) if found else "(trimmed)"
-        )
+        [found] = with_messages([order])
+        if found.said is None:
+            return "(trimmed)"
+        return format_html('<pre class="message-source">{}</pre>', pretty(found.said.body))
 
     @display(description="state", label=STATES)
     def shown_state(self, order: Lease) -> str:

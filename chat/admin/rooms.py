@@ -39,6 +39,7 @@ from .base import (
     term_of,
 )
 from .columns import links
+from .moderation import Unmute
 
 # Rooms
 
@@ -249,14 +250,6 @@ class MuteMember(OfMember):
 
     def act(self, by: int, term: float | None, reason: str) -> None:
         mute(by, self.member, term, reason)
-
-
-class Unmute(OfMember):
-    title, submit, done = "Let them write again", "Unmute", "They may write again."
-    permission, icon = "chat.delete_mute", "volume_up"
-
-    def act(self, by: int) -> None:
-        mute(by, self.member, 0)
 
 
 class BanMember(OfMember):
