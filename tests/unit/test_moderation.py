@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -16,9 +15,9 @@ from django.utils import timezone
 
 from chat.delivery import door
 from chat.delivery.entries import SYSTEM, Draft
-from chat.errors import EventError
 from chat.models import Ban, Membership, Mention, Message, Presence, Process, Room
 from chat.services import erasure, moderation, rooms, tokens
+from tests.support.refusals import refusal
 
 pytestmark = pytest.mark.django_db
 
@@ -42,12 +41,6 @@ def room(bob: User) -> Room:
 def say(user: User, body: str = "hello", **more: Any) -> int:
     draft = Draft("chat", "general", user.pk, uuid.uuid4().hex, "message", body=body, **more)
     return door.write(draft)[0].seq
-
-
-def refusal(act: Callable[..., Any], *args: Any, **more: Any) -> EventError:
-    with pytest.raises(EventError) as refused:
-        act(*args, **more)
-    return refused.value
 
 
 # Who may

@@ -16,9 +16,9 @@ from django.utils import timezone
 from chat.delivery import door, leases, retention
 from chat.delivery.entries import SYSTEM, Draft
 from chat.delivery.leases import Done, Fail, Want
-from chat.errors import EventError
 from chat.models import Ban, Membership, Room
 from chat.services import listing, paging, queues, rooms
+from tests.support.refusals import refusal
 
 pytestmark = pytest.mark.django_db
 
@@ -47,12 +47,6 @@ def work(queue: Room, user: User, *outcomes: str) -> None:
             leases.settle([Done(*key) if outcome == "done" else Fail(*key, "no")])
 
 
-def refused(call: Any, *args: Any, **kwargs: Any) -> EventError:
-    with pytest.raises(EventError) as refusal:
-        call(*args, **kwargs)
-    return refusal.value
-
-
 def ban(user: User, queue: Room) -> None:
     Ban.objects.create(user=user, room=queue, reason="late")
 
@@ -76,7 +70,7 @@ def test_a_queue_belongs_to_who_made_it(alice: User) -> None:
 
 
 def test_a_queue_that_exists_is_a_conflict(kitchen: Room, bob: User) -> None:
-    assert refused(queues.create, "orders", bob.pk, "kitchen").code == "conflict"
+    assert refusal(queues.create, "orders", bob.pk, "kitchen").code == "conflict"
     queues.create("chat", bob.pk, "kitchen")  # another namespace
 
 
@@ -95,7 +89,7 @@ def test_a_queue_that_exists_is_a_conflict(kitchen: Room, bob: User) -> None:
     ],
 )
 def test_a_queue_that_cannot_be_is_refused_with_the_reason(alice: User, field: str, value: Any) -> None:
-    error = refused(queues.create, "orders", alice.pk, **{"slug": "kitchen", field: value})
+    error = refusal(queues.create, "orders", alice.pk, **{"slug": "kitchen", field: value})
     assert error.code == "bad_data"
     assert error.more["field"] == {"slug": "queue"}.get(field, field)
     assert f"`{error.more['field']}`" in error.message
@@ -111,19 +105,19 @@ def test_any_json_is_an_item(item: Any) -> None:
 
 @pytest.mark.parametrize("item", ["x" * (32 * 1024 - 1), ["ü" * 16 * 1024], [[0]] * 10_000])
 def test_an_item_of_more_than_32_kib_is_too_large(item: Any) -> None:
-    error = refused(queues.as_json, "item", item)
+    error = refusal(queues.as_json, "item", item)
     assert (error.code, error.more) == ("too_large", {"field": "item", "limit": 32 * 1024})
 
 
 @pytest.mark.parametrize("item", [float("nan"), float("inf"), object(), "\ud800", {1, 2}])
 def test_what_is_no_json_is_no_item(item: Any) -> None:
-    assert refused(queues.as_json, "item", [item]).code == "bad_data"
+    assert refusal(queues.as_json, "item", [item]).code == "bad_data"
 
 
 @pytest.mark.parametrize("delay", [-1, 7 * 24 * 3600 + 1, float("nan"), float("inf")])
 def test_a_delay_is_from_none_to_a_week(delay: float) -> None:
     queues.check_delay("delay", 0.5)
-    assert refused(queues.check_delay, "delay", delay).code == "bad_data"
+    assert refusal(queues.check_delay, "delay", delay).code == "bad_data"
 
 
 # Finding
@@ -140,9 +134,9 @@ def test_a_private_queue_is_as_absent_to_an_outsider_as_none(kitchen: Room, alic
     Room.objects.filter(pk=kitchen.pk).update(private=True)
     assert queues.look("orders", "kitchen", alice.pk) == kitchen
     with CaptureQueriesContext(connection) as hidden_queries:
-        hidden = refused(queues.look, "orders", "kitchen", bob.pk).as_dict()
+        hidden = refusal(queues.look, "orders", "kitchen", bob.pk).as_dict()
     with CaptureQueriesContext(connection) as absent_queries:
-        absent = refused(queues.look, "orders", "absent", bob.pk).as_dict()
+        absent = refusal(queues.look, "orders", "absent", bob.pk).as_dict()
     assert hidden["code"] == "not_found"
     assert str(hidden).replace("kitchen", "absent") == str(absent)
     assert len(hidden_queries) == len(absent_queries)
@@ -151,17 +145,17 @@ def test_a_private_queue_is_as_absent_to_an_outsider_as_none(kitchen: Room, alic
 
 def test_who_is_banned_from_a_public_queue_is_told_so_and_does_not_see_it(kitchen: Room, bob: User) -> None:
     ban(bob, kitchen)
-    assert refused(queues.look, "orders", "kitchen", bob.pk).code == "banned"
+    assert refusal(queues.look, "orders", "kitchen", bob.pk).code == "banned"
     assert queues.list_queues("orders", bob.pk)["queues"] == []
     assert queues.list_orders("orders", bob.pk)["orders"] == []
     Room.objects.filter(pk=kitchen.pk).update(private=True)
-    assert refused(queues.look, "orders", "kitchen", bob.pk).code == "not_found"
+    assert refusal(queues.look, "orders", "kitchen", bob.pk).code == "not_found"
 
 
 def test_a_queue_is_no_room_and_a_room_no_queue(kitchen: Room, alice: User) -> None:
     rooms.create("orders", alice.pk, "hall")
-    assert refused(queues.look, "orders", "hall", alice.pk).code == "not_found"
-    assert refused(rooms.look, "orders", "kitchen", alice.pk).code == "not_found"
+    assert refusal(queues.look, "orders", "hall", alice.pk).code == "not_found"
+    assert refusal(rooms.look, "orders", "kitchen", alice.pk).code == "not_found"
     assert [each["queue"] for each in queues.list_queues("orders", alice.pk)["queues"]] == ["kitchen"]
     assert [each["room"] for each in listing.list_for(alice.pk, "orders")["rooms"]] == ["hall"]
 
@@ -243,7 +237,7 @@ def test_orders_are_listed_by_their_state(kitchen: Room, bob: User) -> None:
 
     assert (listed("done"), listed("dead"), listed("leased")) == ([4, 1], [2], [3])
     assert (listed("queued"), listed("buried")) == ([6], [5])
-    assert refused(queues.list_orders, "orders", bob.pk, None, "lost").more == {"field": "state"}
+    assert refusal(queues.list_orders, "orders", bob.pk, None, "lost").more == {"field": "state"}
 
 
 def test_orders_of_all_queues_that_one_may_see_are_listed_together(
@@ -276,7 +270,7 @@ def test_a_list_of_large_orders_fits_a_frame(kitchen: Room, alice: User) -> None
 
 @pytest.mark.parametrize("before", [-1, 2**63])
 def test_a_place_that_cannot_be_is_bad_data(kitchen: Room, alice: User, before: int) -> None:
-    assert refused(queues.list_orders, "orders", alice.pk, "kitchen", before=before).code == "bad_data"
+    assert refusal(queues.list_orders, "orders", alice.pk, "kitchen", before=before).code == "bad_data"
 
 
 def test_before_the_first_there_is_nothing(kitchen: Room, alice: User) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,9 +13,9 @@ from django.test.utils import CaptureQueriesContext
 
 from chat.delivery import door
 from chat.delivery.entries import SYSTEM, Draft
-from chat.errors import EventError
 from chat.models import Ban, Membership, Report, Room
 from chat.services import listing, moderation, reports, rooms
+from tests.support.refusals import refusal
 
 pytestmark = pytest.mark.django_db
 
@@ -76,12 +75,6 @@ def say(user: User, body: str, room: str = "general", **more: Any) -> int:
 def write(user: User, kind: str, target: int, **more: Any) -> int:
     draft = Draft("chat", "general", user.pk, uuid.uuid4().hex, kind, target=target, **more)
     return door.write(draft)[0].seq
-
-
-def refusal(act: Callable[..., Any], *args: Any, **more: Any) -> EventError:
-    with pytest.raises(EventError) as refused:
-        act(*args, **more)
-    return refused.value
 
 
 def ids(by: User, **more: Any) -> list[int]:

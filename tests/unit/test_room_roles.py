@@ -13,9 +13,9 @@ from django.utils import timezone
 
 from chat.delivery import door
 from chat.delivery.entries import Draft
-from chat.errors import EventError
 from chat.models import SLOWEST, Ban, Former, Login, Membership, Message, Room, Token
 from chat.services import listing, members, moderation, rooms, tokens, words
+from tests.support.refusals import refusal
 
 pytestmark = pytest.mark.django_db
 
@@ -74,12 +74,6 @@ def member(room: Room, name: str, role: Role = Role.MEMBER, **rights: bool) -> U
 
 def say(user: User, body: str = "hello") -> int:
     return door.write(Draft("chat", "general", user.pk, uuid.uuid4().hex, "message", body=body))[0].seq
-
-
-def refusal(act: Callable[..., Any], *args: Any, **more: Any) -> EventError:
-    with pytest.raises(EventError) as refused:
-        act(*args, **more)
-    return refused.value
 
 
 def notices(room: Room) -> list[str]:
