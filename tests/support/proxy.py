@@ -14,17 +14,13 @@ from .server import HOST
 class Proxy:
     """`async with Proxy(server.port) as proxy:` clients then connect to `proxy.ws`.
 
-    `cut` resets every connection, `stall` and `resume` hold everything back, `delay` is the
-    seconds that every chunk is late, `lose_answer` loses an ack.
+    `cut` resets every connection, `lose_answer` loses an ack.
     """
 
     def __init__(self, port: int) -> None:
-        self.delay = 0.0
         self.lost_answers = 0
         self._target = port
         self._links: set[Link] = set()
-        self._open = asyncio.Event()
-        self._open.set()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
@@ -35,7 +31,6 @@ class Proxy:
     async def __aexit__(self, *_: object) -> None:
         self._server.close()
         self.cut()
-        self._open.set()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     @property
@@ -46,12 +41,6 @@ class Proxy:
         """Resets every connection, on both sides."""
         for link in list(self._links):
             link.reset()
-
-    def stall(self) -> None:
-        self._open.clear()
-
-    def resume(self) -> None:
-        self._open.set()
 
     def lose_answer(self) -> None:
         """The next request arrives at the server; from then on nothing comes back, and once
@@ -86,9 +75,6 @@ class Proxy:
     ) -> None:
         try:
             while data := await reader.read(65536):
-                if self.delay:
-                    await asyncio.sleep(self.delay)
-                await self._open.wait()
                 if answers and link.asked:
                     if link.swallow(data):
                         self.lost_answers += 1

@@ -164,10 +164,6 @@ class Server:
             process.wait()
             raise RuntimeError(f"the server didn't stop within {timeout} s:\n{self.log()}") from None
 
-    def restart(self) -> Server:
-        self.stop()
-        return self.start()
-
     def close(self) -> None:
         """Ends the process, whatever it does; for the end of a test."""
         if self.process is not None:
