@@ -17,24 +17,11 @@ from chat.models import Ban, Membership, Report, Room
 from chat.services import listing, moderation, reports, rooms
 from tests.support.refusals import refusal
 
+from .conftest import member
+
 pytestmark = pytest.mark.django_db
 
 Role = Membership.Role
-
-
-@pytest.fixture
-def owner() -> User:
-    return User.objects.create(username="owner")
-
-
-@pytest.fixture
-def general(owner: User) -> Room:
-    return rooms.create("chat", owner.pk, "general")
-
-
-@pytest.fixture
-def moderator(general: Room) -> User:
-    return member(general, "moderator", Role.MODERATOR)
 
 
 @pytest.fixture
@@ -48,11 +35,6 @@ def bob(general: Room) -> User:
 
 
 @pytest.fixture
-def staff() -> User:
-    return User.objects.create(username="staff", is_staff=True)
-
-
-@pytest.fixture
 def insult(bob: User) -> int:
     return say(bob, "you <b>fool</b>", html="<p>you fool</p>")
 
@@ -60,12 +42,6 @@ def insult(bob: User) -> int:
 @pytest.fixture
 def reported(alice: User, insult: int) -> Report:
     return reports.report("chat", "general", alice.pk, insult, "an insult")
-
-
-def member(room: Room, name: str, role: Role = Role.MEMBER) -> User:
-    made = User.objects.create(username=name)
-    rooms.seat_person(room, made.pk, role)
-    return made
 
 
 def say(user: User, body: str, room: str = "general", **more: Any) -> int:

@@ -17,6 +17,8 @@ from chat.models import SLOWEST, Ban, Former, Login, Membership, Message, Room, 
 from chat.services import listing, members, moderation, rooms, tokens, words
 from tests.support.refusals import refusal
 
+from .conftest import member
+
 pytestmark = pytest.mark.django_db
 
 Role = Membership.Role
@@ -42,34 +44,8 @@ def person(name: str, **rights: bool) -> User:
 
 
 @pytest.fixture
-def owner() -> User:
-    return person("owner")
-
-
-@pytest.fixture
-def general(owner: User) -> Room:
-    return rooms.create("chat", owner.pk, "general")
-
-
-@pytest.fixture
-def moderator(general: Room) -> User:
-    return member(general, "moderator", Role.MODERATOR)
-
-
-@pytest.fixture
 def bob(general: Room) -> User:
     return member(general, "bob")
-
-
-@pytest.fixture
-def staff() -> User:
-    return person("staff", is_staff=True)
-
-
-def member(room: Room, name: str, role: Role = Role.MEMBER, **rights: bool) -> User:
-    made = person(name, **rights)
-    rooms.seat_person(room, made.pk, role)
-    return made
 
 
 def say(user: User, body: str = "hello") -> int:
