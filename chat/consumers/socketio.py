@@ -319,7 +319,9 @@ class Recovery:
             return
         try:
             self.starts = [await self._join(place.split(":")) for place in offset.split(",")[:RESUMED]]
-        except (EventError, ValueError):
+        except (EventError, ValueError) as refusal:
+            if isinstance(refusal, EventError) and refusal.temporary:
+                raise  # the client comes back with what it has
             self._told = None
             for slug in list(get_hub().joined(self._socket)):
                 get_hub().leave(self._socket, slug)

@@ -1,4 +1,4 @@
-"""Sessions that poll, from the inside: a client that fetches nothing, or sends far too much."""
+"""Sessions of Engine.IO, from the inside: clients that fetch nothing, send far too much, or are gone."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 
 from chat.consumers.engine import Engine, Session
 from chat.consumers.polling import Polls
-from chat.consumers.socketio import Channel, Connection
-from chat.errors import Close
+from chat.consumers.socketio import Channel, Connection, Recovery
+from chat.errors import Close, EventError
 from chat.hub.hub import get_hub
-from chat.hub.outbox import LIMIT
+from chat.hub.outbox import LIMIT, Outbox
 from chat.namespace import Namespace, Socket
 from chat.origin import Handshake
 from chat.wire.engineio import MESSAGE, PACKETS, SEPARATOR, Packet
@@ -79,6 +79,38 @@ async def test_who_is_refused_for_now_is_not_refused_for_good(
     assert session.ended
     assert polls.take(LIMIT) == [], "no CONNECT_ERROR, after which stock clients stay away"
     assert not caplog.records
+
+
+@pytest.mark.parametrize(("code", "resumed"), [("unavailable", None), ("not_found", False)])
+async def test_rooms_that_cant_be_resumed_just_now_are_not_given_up(
+    monkeypatch: pytest.MonkeyPatch, code: str, resumed: bool | None
+) -> None:
+    async def join(*_: Any, **__: Any) -> None:
+        raise EventError(code)
+
+    monkeypatch.setattr(get_hub(), "join", join)
+    socket: Any = Socket(Namespace(), Channel(None, wire("/x")))  # type: ignore[arg-type]
+    socket.auth = {"pid": "mine", "offset": "room:epoch:7"}
+    recovery = Recovery(socket, "/x")
+    if resumed is None:
+        with pytest.raises(EventError, match=code):
+            await recovery.resume()
+    else:
+        await recovery.resume()
+        assert (recovery.pid == "mine") is resumed
+
+
+async def test_a_session_ends_with_the_task_that_listens(engine: Engine) -> None:
+    async def send(_: dict[str, Any]) -> None:
+        pass
+
+    session = engine.open(Handshake(SCOPE), Outbox(send, None))
+    session.begin([])
+    listening = asyncio.ensure_future(session.listen(asyncio.Future))  # type: ignore[arg-type]
+    await asyncio.sleep(0)
+    listening.cancel()
+    await asyncio.wait({listening})
+    assert (session.ended, engine.sessions) == (True, {})
 
 
 async def test_a_post_of_many_packets_lets_others_have_their_turn(engine: Engine, session: Session) -> None:
