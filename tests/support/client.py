@@ -77,18 +77,11 @@ class Client:
             sent["Authorization"] = f"Bearer {token}"
         if cookie is not None:
             sent["Cookie"] = cookie
-        connection = await connect(
+        connection = await dial(
             f"{base}/ws/{namespace}/",
             sock=None if kernel_buffer is None else connected(base, kernel_buffer),
-            origin=origin,  # type: ignore[arg-type]
+            origin=origin,
             additional_headers=sent,
-            compression=None,
-            max_size=None,
-            max_queue=None,
-            ping_interval=None,
-            proxy=None,
-            open_timeout=TIMEOUT,
-            close_timeout=2,
         )
         client = cls(connection)
         await client._until(lambda: bool(client.packets))
@@ -302,6 +295,21 @@ def matches(packet: Packet, match: dict[str, Any]) -> bool:
     data = packet.get("data")
     fields = {**(data if isinstance(data, dict) else {}), **packet}
     return all(name in fields and fields[name] == value for name, value in match.items())
+
+
+async def dial(url: str, **more: Any) -> ClientConnection:
+    """A WebSocket as tests want it: nothing packed, bounded or pinged behind their back."""
+    return await connect(
+        url,
+        compression=None,
+        max_size=None,
+        max_queue=None,
+        ping_interval=None,
+        proxy=None,
+        open_timeout=TIMEOUT,
+        close_timeout=2,
+        **more,
+    )
 
 
 def connected(base: str, kernel_buffer: int) -> socket.socket:

@@ -18,10 +18,9 @@ from typing import Any, cast
 from urllib.parse import urlencode, urlsplit
 
 from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as open_websocket
 from websockets.exceptions import ConnectionClosed
 
-from .client import TIMEOUT, Closed
+from .client import TIMEOUT, Closed, dial
 
 ENGINE, SOCKET = "/engine.io/", "/socket.io/"
 SEPARATOR = "\x1e"
@@ -334,17 +333,8 @@ class WebSocket(Session):
     @classmethod
     async def dial(cls, origin: str, target: str, headers: dict[str, str] | None = None) -> WebSocket:
         """A WebSocket, whatever comes first."""
-        connection = await open_websocket(
-            origin.replace("http", "ws", 1) + target,
-            additional_headers=headers or {},
-            compression=None,
-            max_size=None,
-            max_queue=None,
-            ping_interval=None,
-            proxy=None,
-            open_timeout=TIMEOUT,
-            close_timeout=2,
-        )
+        url = origin.replace("http", "ws", 1) + target
+        connection = await dial(url, additional_headers=headers or {})
         return cls(origin, target.partition("?")[0], connection)
 
     @classmethod
