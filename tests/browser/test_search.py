@@ -7,6 +7,7 @@ from playwright.async_api import Locator, expect
 from tests.support import Server
 
 from .conftest import OpenWindow
+from .test_access import WIDER_THAN_THE_WINDOW
 from .test_chat import all_have_read, say
 from .windows import Window
 
@@ -95,7 +96,7 @@ async def test_on_a_phone_search_fits_and_without_a_connection_says_so(
     await looks_for(window, "tea")
     hit = search(window).locator(".hit")
     await expect(hit).to_contain_text("<img src=x onerror=alert(1)> tea")
-    assert not await window.page.evaluate("document.documentElement.scrollWidth > innerWidth")
+    assert not await window.page.evaluate(WIDER_THAN_THE_WINDOW)
     assert not await search(window).evaluate("(dialog) => dialog.scrollWidth > dialog.clientWidth")
     await window.page.context.set_offline(True)
     await expect(window.page.locator("connection-state")).to_have_attribute("data-state", "offline")
