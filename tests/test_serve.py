@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 
 import pytest
+from channels_redis.pubsub import RedisPubSubChannelLayer
 from django.core.management import CommandError
 
 from chat.errors import Close
+from chat.hub import hints
 from chat.management.commands.serve import check_workers
+from chat.views import health
 from tests.conftest import MakeServer
 from tests.support import Client, Server
 from tests.support.server import ROOT
@@ -90,6 +94,16 @@ async def test_two_workers_serve_one_site_and_send_everyone_back_when_they_stop(
 def test_a_server_says_when_it_is_ready(server: Server) -> None:
     assert fetch(f"{server.origin}/healthz") == (200, "ok\n")
     assert fetch(f"{server.origin}/readyz") == (200, "ready\nlayer: in memory, for one process\n")
+
+
+async def test_a_layer_that_says_nothing_turns_nobody_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        layer = RedisPubSubChannelLayer(hosts=[f"redis://127.0.0.1:{silent.getsockname()[1]}"])
+        monkeypatch.setattr(hints, "get_channel_layer", lambda: layer)
+        monkeypatch.setattr(hints.Hints, "alone", False)
+        monkeypatch.setattr(health, "PATIENCE", 0.1)
+        async with asyncio.timeout(30):
+            assert "can't be reached" in await health._layer()
 
 
 async def test_metrics_are_for_the_staff_alone(server: Server) -> None:

@@ -44,7 +44,8 @@ async def _layer() -> str:
     if get_hub().hints.alone:
         return "in memory, for one process"
     try:
-        return f"{1000 * await hints.round_trip():.1f} ms"
+        async with asyncio.timeout(PATIENCE):
+            return f"{1000 * await hints.round_trip():.1f} ms"
     except Exception as failure:
         logger.warning("the channel layer can't be reached: %s", failure)
         return "can't be reached; other processes are up to a second late"
