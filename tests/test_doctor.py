@@ -158,7 +158,7 @@ def test_what_waits_for_someone_is_found(settings: Any) -> None:
         "dead letters": "ok",
         "reports": "ok",
     }
-    alice = User.objects.create(username="alice", is_superuser=True)
+    alice = User.objects.create(username="alice", is_staff=True, is_superuser=True)
     room = Room.objects.create(namespace="chat", slug="general")
     DeadLetter.objects.create(room=room, user=alice, first=1, last=1, reason="expired")
     Report.objects.create(room=room, seq=1, reporter=alice, reason="rude")
