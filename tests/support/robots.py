@@ -114,7 +114,8 @@ class PythonRobot(Robot):
     ) -> None:
         origin, _, namespace = url.rpartition("/")
         self._namespace = f"/{namespace}"
-        self._client = socketio.AsyncClient(reconnection_delay=0.05, reconnection_delay_max=0.3)
+        # Not while the server still stops: an answer that is cut off ends its coming back for good.
+        self._client = socketio.AsyncClient(reconnection_delay=1.5, reconnection_delay_max=2)
         self._client.on("*", self._hear_any, self._namespace)
         for event in ("connect", "disconnect", "connect_error"):
             self._client.on(event, self._hearer(event), self._namespace)

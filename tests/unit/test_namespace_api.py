@@ -324,7 +324,8 @@ def some_sockets(count: int) -> tuple[Addresses, list[str]]:
 
 
 def events_of(addresses: Addresses) -> Events:
-    hub: Any = SimpleNamespace(addresses=addresses, hints=SimpleNamespace(alone=True))
+    hints = SimpleNamespace(alone=True)
+    hub: Any = SimpleNamespace(addresses=addresses, hints=hints, lags=lambda socket: {})
     return Events(hub)
 
 

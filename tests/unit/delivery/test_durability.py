@@ -115,9 +115,9 @@ def test_only_one_migrates_at_a_time() -> None:
         with durability.one_at_a_time():
             pass
 
-    with others() as threads:
+    with others(2) as threads:
         with durability.one_at_a_time():
             second = threads.submit(enter)
-            wait_until_someone_waits_for_a_lock()
+            threads.submit(wait_until_someone_waits_for_a_lock).result(30)
             assert not second.done()
         second.result(10)
