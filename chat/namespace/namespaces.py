@@ -210,15 +210,21 @@ class Namespace:
 
     async def send(self, socket: Socket, draft: Draft) -> Receipt:
         """Append to a room's log, in the order of the socket's packets; returns after the commit."""
+        stored = door.submit(self.in_order(socket, draft))
         work = _current.get(None)
-        draft.lane = socket.lane(draft.room)
-        draft.number = socket.next_number() if work is None else work.number
-        stored = door.submit(draft)
         if work is not None:
             work.queued = True
             if work.turn is not None:
                 work.turn.finish()
         return await stored
+
+    def in_order(self, socket: Socket, draft: Draft) -> Draft:
+        """The draft with its place among the socket's writes: one before it that was refused for now
+        holds it back. For what a handler stores in another way than by `send`."""
+        work = _current.get(None)
+        draft.lane = socket.lane(draft.room)
+        draft.number = socket.next_number() if work is None else work.number
+        return draft
 
     def _where(self, event: Event) -> str:
         return f"{event.name[:64]!r} of /{self.path}"

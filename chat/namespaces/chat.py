@@ -129,7 +129,8 @@ class Chat(Moderating):
         if not await pools.read(moderation.moderates, self.path, room, target, me(socket)):
             return await self._append(socket, room, client_id, "delete", target=target, extra=extra)
         draft = Draft(self.path, room, me(socket), client_id, "delete", target=target, extra=extra)
-        return (await pools.write(moderation.delete_as_member, draft)).as_dict()
+        receipt = await pools.write(moderation.delete_as_member, self.in_order(socket, draft))
+        return receipt.as_dict()
 
     @on("react")
     async def react(

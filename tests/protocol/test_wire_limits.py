@@ -132,6 +132,27 @@ class TestOrder:
         assert client.bodies(room) == wanted
         await client.drop()
 
+    async def test_a_moderators_deletion_does_not_pass_a_message_that_was_refused_for_now(
+        self, make_server: MakeServer, server_kind: str
+    ) -> None:
+        server = make_server(server_kind, env={"RATE_LIMIT": "2/s:3"}).start()
+        owner, bob = [await Client.open(server.ws, token=server.person(name).token) for name in ("o", "b")]
+        room = server.room(members=[owner, bob])
+        delete = {"room": room, "client_id": "delete", "target": (await bob.say(room, "rude"))["seq"]}
+        with pytest.raises(Refused, match="rate_limited") as refused:
+            for number in range(20):
+                await owner.say(room, "hello", client_id=f"message-{number}")
+        await asyncio.sleep(
+            refused.value.error["retry_after"] + 1
+        )  # of the bucket alone, which nothing tells about
+        with pytest.raises(Refused, match="unavailable") as behind:
+            await owner.call("delete", delete)
+        assert behind.value.error["behind"] == f"message-{number}"
+        seq = (await owner.say(room, "hello", client_id=f"message-{number}"))["seq"]
+        assert (await owner.call("delete", delete))["seq"] == seq + 1
+        for client in (owner, bob):
+            await client.drop()
+
 
 class TestConnections:
     async def test_a_flood_from_one_address_is_sent_away_for_now(
