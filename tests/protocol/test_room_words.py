@@ -24,7 +24,7 @@ async def until(outcome: Callable[[], Awaitable[bool]]) -> None:
     """The server reads a room's words when it is told to, which nobody is told of. Asked without a
     pause it would take the client for a flood."""
     async with asyncio.timeout(20):
-        while not await outcome():
+        while not await outcome():  # noqa: ASYNC110 (only asking tells)
             await asyncio.sleep(0.05)
 
 
