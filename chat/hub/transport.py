@@ -28,7 +28,7 @@ def paced(send: Any) -> Any:
     send.args[0].closeHandshakeTimeout = FAREWELL
 
     async def send_paced(message: dict[str, Any]) -> None:
-        if message.get("code") in RESERVED:
+        if message["type"] == "websocket.close" and message["code"] in RESERVED:
             transport.abortConnection()
             return
         await send(message)
