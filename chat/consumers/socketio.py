@@ -70,7 +70,8 @@ class Channel:
     def greet(self, packet: str) -> None:
         held, self._held = self._held or [], None
         self._send(packet)
-        self._tell_offset()
+        if self.recovery is not None:
+            self._tell_offset(self.recovery)
         for each in held:
             self.put(each)
 
@@ -78,9 +79,10 @@ class Channel:
         """A frame, or several: a text and the binary data behind it."""
         if self._held is not None:
             self._held.append(packet)
-        else:
-            self._tell_offset()
-            self._send(packet)
+            return
+        if self.recovery is not None:
+            self._tell_offset(self.recovery)
+        self._send(packet)
 
     def close(self, code: int) -> None:
         """End the namespace; or the connection where the client is to come back, as it does by
@@ -96,13 +98,18 @@ class Channel:
         self._connection.session.abort()
 
     def _send(self, packet: Any) -> None:
-        if not self._ended:
-            for frame in packet if isinstance(packet, tuple) else (packet,):
-                self._outbox.put(frame)
+        if self._ended:
+            return
+        outbox = self._connection.session.outbox
+        if isinstance(packet, str):
+            outbox.put(packet)
+        else:
+            for frame in packet:
+                outbox.put(frame)
 
-    def _tell_offset(self) -> None:
+    def _tell_offset(self, recovery: Recovery) -> None:
         """Before the answer to a `join` or `leave`: who has that answer has the offset with it."""
-        if self.recovery is not None and (standing := self.recovery.moved()) is not None:
+        if (standing := recovery.moved()) is not None:
             self._send(standing)
 
     @property
